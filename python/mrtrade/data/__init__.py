@@ -1,0 +1,1 @@
+"""Get market data, check it, keep it."""
