@@ -23,7 +23,6 @@ GTC, POST_ONLY, IOC, MARKET = range(4)
 NEW, EXPIRED, FILLED, CANCELLED, PARTIALLY_FILLED = 1, 2, 3, 4, 5
 
 NO_BID, NO_ASK = -(1 << 62), 1 << 62
-MARKET_REACH = 100  # ticks, the touch included, that a market order walks when fills are partial
 
 
 class Submit(NamedTuple):
@@ -254,13 +253,16 @@ class Exchange:
         if not self.partial:
             self.fill(order, time, touch, order.remaining, maker=False)
             return
-        last = touch + order.side * (MARKET_REACH - 1) if order.tif == MARKET else order.tick
-        for tick in range(touch, last + order.side, order.side):
-            displayed = self.book.levels[-order.side].get(tick, 0)
-            if displayed and order.remaining:
-                self.fill(order, time, tick, min(displayed, order.remaining), maker=False)
+        displayed = self.book.levels[-order.side]
+        # The recorded book cannot hold what a GTC order leaves, so all that it does not find at
+        # better prices executes at its own.
+        limit = order.tick - order.side if order.tif == GTC else order.tick
+        while touch in displayed and order.remaining:
+            if order.tif != MARKET and order.side * (limit - touch) < 0:
+                break
+            self.fill(order, time, touch, min(displayed[touch], order.remaining), maker=False)
+            touch = self.book.next_level(-order.side, touch)
         if order.remaining and order.tif == GTC:
-            # The recorded book cannot hold the rest, so it executes at the order's own price.
             self.fill(order, time, order.tick, order.remaining, maker=False)
         elif order.remaining:
             order.status, order.time = EXPIRED, time
