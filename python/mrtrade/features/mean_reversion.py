@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from mrtrade.features.registry import Bars, feature
@@ -131,7 +133,7 @@ def half_life(bars: Bars, roll: Rolling, *, window: int) -> Array:
     slope, t = roll.ols(mid - previous, previous, window)
     phi = 1.0 + slope
     reverts = (phi > 0.0) & (phi < 1.0) & (t < DICKEY_FULLER_5)
-    life = -np.log(2.0) / np.log(np.where(reverts, phi, np.nan))
+    life = -math.log(2.0) / np.log(np.where(reverts, phi, np.nan))
     return life * roll.bar_seconds(bars["time"])
 
 
