@@ -9,7 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from .compare import CONFIGS, OUTCOMES, assert_equal, core, peer, peer_lots, stored, twin
+from .compare import (
+    CONFIGS,
+    OUTCOMES,
+    assert_equal,
+    beyond_reach,
+    core,
+    peer,
+    peer_lots,
+    stored,
+    twin,
+)
 from .feeds import Feed, Schedule, lake, schedule, synthetic
 from .test_fills import exact_fill
 
@@ -22,7 +32,7 @@ RECORDINGS = {
 
 
 def check(feed: Feed, orders: Schedule) -> None:
-    """Every order of every configuration, no exception; the exact ones as `peer_lots` says."""
+    """Every order of every configuration; ``pytest -rP`` shows the counts."""
     exact = {config: twin(feed, orders, config)[1] for config in CONFIGS}
     theirs = peer(feed, orders, {c: peer_lots(orders, exact[c]) for c in CONFIGS})
     for config in CONFIGS:
@@ -30,6 +40,12 @@ def check(feed: Feed, orders: Schedule) -> None:
         code, position, outcomes = theirs[config]
         assert code == 1, "hftbacktest stopped before the end of the data"
         assert_equal(orders, ours, outcomes)
+        filled = np.bincount(outcomes.status, minlength=6)[3]
+        print(
+            f"{config}: {len(orders.time)} orders compared, {filled} filled, "
+            f"{exact[config].sum()} sent smaller (exact partial fill), "
+            f"{(beyond_reach(orders, ours.fills) > 0).sum()} beyond a market order's reach"
+        )
         if config.endswith("whole"):  # its position misses partial fills
             side = orders.side[ours.fills[:, 0]]
             assert round(position, 3) == (side * ours.fills[:, 3]).sum()
