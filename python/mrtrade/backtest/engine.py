@@ -29,6 +29,7 @@ from mrtrade.instruments import Instrument, instrument
 
 if TYPE_CHECKING:
     from mrcore.replay import Replay
+
     from mrtrade.data.loader import Tape
     from mrtrade.strategies.base import Strategy
 
