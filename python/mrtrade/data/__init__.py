@@ -1,1 +1,1 @@
-"""Get market data, check it, keep it."""
+"""Recorded data: schemas, the store, the doors it comes in by, and the tape it leaves as."""

@@ -1,0 +1,1 @@
+"""Doors by which data comes in, one module a source."""

@@ -1,0 +1,221 @@
+"""Instruments: price and size steps, contract terms, fees, and how symbols are spelled.
+
+The table is ``config_files/exchanges.yaml``, which the folder ``config`` of the repository shows.
+"""
+
+import re
+from difflib import get_close_matches
+from functools import cache
+from importlib.resources import files
+from typing import Annotated, Any
+
+import numpy as np
+import numpy.typing as npt
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mrtrade.errors import ConfigError
+
+BPS_PER_ONE = 10_000
+
+_SYMBOL = re.compile(r"[A-Za-z0-9_.]+/[A-Za-z0-9_.]+(-[A-Za-z0-9_.]+)?")
+_CCXT_PERP = re.compile(r"([A-Za-z0-9_.]+/[A-Za-z0-9_.]+):[A-Za-z0-9_.]+")
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+# A fee of the whole notional, or a rebate of it, is a slip of unit (bps given for a fraction).
+Fee = Annotated[float, Field(gt=-0.1, lt=0.1, allow_inf_nan=False)]
+
+
+class Instrument(BaseModel):
+    """What is traded, and on which grid.
+
+    Parameters
+    ----------
+    exchange : str
+        As Crypto Lake spells it, e.g. ``BINANCE_FUTURES``.
+    symbol : str
+        ``BTC/USDT``, ``BTC/USDT-PERP``.
+    tick_size : float
+        Price step, quote units.
+    lot_size : float
+        Size step, base units (inverse: contracts).
+    multiplier : float
+        Linear: base units of one size unit. Inverse: quote units of one contract.
+    inverse : bool
+        Whether profit is paid in the base currency.
+    maker_fee, taker_fee : float
+        Fractions of the notional; negative is a rebate.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    exchange: str
+    symbol: str
+    tick_size: Positive
+    lot_size: Positive
+    multiplier: Positive = 1.0
+    inverse: bool = False
+    maker_fee: Fee
+    taker_fee: Fee
+
+
+def instrument(
+    exchange: str,
+    symbol: str,
+    *,
+    prices: npt.ArrayLike | None = None,
+    sizes: npt.ArrayLike | None = None,
+    **overrides: Any,
+) -> Instrument:
+    """Look up an instrument, or describe one that the table does not know.
+
+    Parameters
+    ----------
+    exchange, symbol : str
+        Any spelling that `user_symbol` reads.
+    prices, sizes : array-like, optional
+        Recorded prices and sizes. Nothing is taken from them: they make the error for an unknown
+        instrument suggest steps.
+    **overrides
+        Fields of `Instrument` that replace the table's. An unknown instrument needs `tick_size`
+        and `lot_size`, on an unknown exchange `maker_fee` and `taker_fee` too.
+
+    Raises
+    ------
+    ConfigError
+        If the instrument is unknown and not described, or a field is out of range.
+    """
+    exchange, symbol = exchange.upper(), user_symbol(symbol)
+    known = _known().get((exchange, symbol), _fees().get(exchange, {}))
+    fields = {**known, **overrides}
+    missing = [
+        name
+        for name in ("tick_size", "lot_size", "maker_fee", "taker_fee")
+        if fields.get(name) is None
+    ]
+    if missing:
+        raise _unknown(exchange, symbol, missing, prices, sizes)
+    try:
+        return Instrument(exchange=exchange, symbol=symbol, **fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ConfigError(
+            f"{exchange} {symbol}: {first['msg'].lower()}",
+            key=".".join(map(str, first["loc"])),
+            value=first["input"],
+            remedy=f"give one of {', '.join(Instrument.model_fields)}",
+        ) from None
+
+
+def known_instruments() -> list[tuple[str, str]]:
+    """Return (exchange, symbol) of every instrument in the table."""
+    return sorted(_known())
+
+
+def infer_grid(values: npt.ArrayLike) -> float | None:
+    """Return the coarsest step that divides all values, to suggest as a tick or lot size.
+
+    The result is a suggestion, never a fact: a step finer than what happened to be recorded is
+    possible. NaN and 0 are left out; None when nothing is left, or there is no step >= 1e-12.
+    """
+    sample = np.unique(np.asarray(values, dtype=np.float64))
+    sample = sample[np.isfinite(sample) & (sample != 0)]
+    if sample.size == 0:
+        return None
+    for decimals in range(13):
+        scaled = sample * 10.0**decimals
+        whole = np.rint(scaled)
+        if np.all(np.abs(scaled - whole) <= 4 * np.spacing(np.abs(scaled))):
+            if np.abs(whole).max() >= 2.0**63:
+                return None
+            return float(np.gcd.reduce(whole.astype(np.int64))) / 10.0**decimals
+    return None
+
+
+def user_symbol(symbol: str) -> str:
+    """Return a symbol as users write it, from any of the three spellings.
+
+    ========================  ===========  ================
+    who                       spot         perpetual
+    ========================  ===========  ================
+    users, and inside mrtrade  BTC/USDT     BTC/USDT-PERP
+    Crypto Lake                BTC-USDT     BTC-USDT-PERP
+    ccxt                       BTC/USDT     BTC/USDT:USDT
+    ========================  ===========  ================
+    """
+    ccxt = _CCXT_PERP.fullmatch(symbol)
+    spelled = f"{ccxt[1]}-PERP" if ccxt else symbol
+    if "/" not in spelled:
+        spelled = spelled.replace("-", "/", 1)
+    if not _SYMBOL.fullmatch(spelled):
+        raise ConfigError(
+            "not a symbol",
+            value=symbol,
+            expected="BASE/QUOTE or BASE/QUOTE-PERP",
+            remedy="write it as BTC/USDT or BTC/USDT-PERP",
+        )
+    return spelled
+
+
+def to_lake(symbol: str) -> str:
+    """Return a symbol as Crypto Lake, and the folders of a store, spell it."""
+    return user_symbol(symbol).replace("/", "-")
+
+
+def from_lake(symbol: str) -> str:
+    """Return a symbol as users write it, from Crypto Lake's spelling."""
+    return user_symbol(symbol)
+
+
+def _unknown(
+    exchange: str,
+    symbol: str,
+    missing: list[str],
+    prices: npt.ArrayLike | None,
+    sizes: npt.ArrayLike | None,
+) -> ConfigError:
+    names = [f"{e} {s}" for e, s in _known()]
+    near = get_close_matches(f"{exchange} {symbol.upper()}", names, n=1, cutoff=0.8)
+    remedy = f"give {', '.join(missing)}"
+    recorded = {"tick_size": prices, "lot_size": sizes}
+    grids = {name: infer_grid(values) for name, values in recorded.items() if values is not None}
+    found = ", ".join(f"{name}={step:g}" for name, step in grids.items() if step is not None)
+    if found:
+        remedy += f" (the recorded rows fit {found})"
+    if near:
+        remedy += f", or did you mean {near[0]}?"
+    return ConfigError(
+        f"unknown instrument {exchange} {symbol}",
+        expected="an instrument of config/exchanges.yaml, or one described in full",
+        remedy=remedy,
+    )
+
+
+@cache
+def _table() -> dict[str, Any]:
+    text = files("mrtrade").joinpath("config_files", "exchanges.yaml").read_text(encoding="utf-8")
+    table: dict[str, Any] = yaml.safe_load(text)
+    return table
+
+
+@cache
+def _fees() -> dict[str, dict[str, float]]:
+    return {exchange: _fractions(entry) for exchange, entry in _table().items()}
+
+
+@cache
+def _known() -> dict[tuple[str, str], dict[str, Any]]:
+    known = {}
+    for exchange, entry in _table().items():
+        for symbol, terms in entry["instruments"].items():
+            steps = {name: terms[name] for name in terms if not name.endswith("_bps")}
+            known[exchange, symbol] = {**_fees()[exchange], **steps, **_fractions(terms)}
+    return known
+
+
+def _fractions(entry: dict[str, Any]) -> dict[str, float]:
+    return {
+        f"{kind}_fee": entry[f"{kind}_fee_bps"] / BPS_PER_ONE
+        for kind in ("maker", "taker")
+        if f"{kind}_fee_bps" in entry
+    }

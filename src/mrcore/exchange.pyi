@@ -1,0 +1,10 @@
+from typing import Any, Final
+
+import numpy as np
+
+EVENTS: Final[tuple[str, ...]]
+TIFS: Final[tuple[str, ...]]
+QUEUE_MODELS: Final[tuple[str, ...]]
+ORDER_DTYPE: Final[np.dtype[Any]]
+ORDER_EVENT_DTYPE: Final[np.dtype[Any]]
+FILL_DTYPE: Final[np.dtype[Any]]

@@ -1,0 +1,836 @@
+"""The tape: deltas and trades merged by time drive every part of the core in one pass.
+
+Two clocks. On the exchange clock the recorded market and own orders meet; on the local
+clock, ``feed_latency`` behind, the same data are seen a second time: the local book, the
+order flow and the executor know only that. Each clock merges the two streams by itself.
+
+Order at one timestamp: local data, order responses, decisions (samples, then scheduled
+targets, then the executor), exchange data, order requests. So a decision at T knows all
+that was received by T, and a request that arrives at T sees all exchange data up to T.
+Within one stream and clock: trades before deltas, then as stored. Deltas with one
+timestamp are one message; the book is looked at after its last row.
+"""
+from libc.math cimport INFINITY, NAN, fabs
+from libc.stdint cimport INT64_MAX, INT64_MIN, int8_t, int32_t, int64_t
+from libc.string cimport memcpy, memset
+
+cimport cython
+
+from mrcore.book cimport (
+    NO_KEY, book_ask, book_bid, book_clear, book_free, book_init, book_set, book_settle, book_t,
+    ladder_best_lots, ladder_next, ladder_t,
+)
+from mrcore.exchange cimport (
+    FILLED, PARTIALLY_FILLED, bus_next, bus_pop, exchange_delta, exchange_free, exchange_init,
+    exchange_request_cancel, exchange_request_submit, exchange_serve, exchange_t,
+    exchange_trade, message_t,
+)
+from mrcore.executor cimport (
+    SEND, WAIT, action_t, executor_init, executor_response, executor_sent, executor_step,
+    executor_t, executor_target, executor_timer, executor_watches,
+)
+from mrcore.flow cimport (
+    kyle_bar, kyle_free, kyle_init, kyle_t, kyle_value, ofi_init, ofi_t, ofi_update, vpin_free,
+    vpin_init, vpin_t, vpin_trade, vpin_value,
+)
+from mrcore.kernels cimport imbalance, microprice
+from mrcore.queue cimport queue_model_t
+from mrcore.types cimport lots_t, nanos_t, side_t, tick_t
+
+import numpy as np
+
+from mrcore.exchange import FILL_DTYPE, ORDER_DTYPE, ORDER_EVENT_DTYPE, QUEUE_MODELS, TIFS
+
+SAMPLE_COLUMNS = (
+    "bid", "bid_size", "ask", "ask_size",
+    "imbalance_1", "imbalance_5", "imbalance_10", "imbalance_20",
+    "bid_depth_5", "ask_depth_5", "bid_depth_20", "ask_depth_20", "microprice",
+    "n_messages", "n_trades", "buy_volume", "sell_volume", "notional",
+    "trade_high", "trade_low", "last_trade", "mid_high", "mid_low",
+    "spread_mean", "spread_max", "ofi", "vpin", "kyle_lambda",
+    "position", "cash", "fees",
+)
+
+cdef enum:
+    N_COLUMNS = 31
+    NEVER_BITS = 62
+
+cdef nanos_t NEVER = <nanos_t>1 << NEVER_BITS
+
+
+ctypedef struct tape_t:             # columns of one stream, owned by Replay
+    const int64_t* time
+    const int8_t* side
+    const int32_t* tick
+    const int64_t* lots
+    Py_ssize_t n
+    Py_ssize_t exchange             # next row on the exchange clock
+    Py_ssize_t local                # next row on the local clock
+
+
+ctypedef struct flow_t:             # what the local clock measures since the last sample
+    ofi_t ofi
+    vpin_t vpin
+    kyle_t kyle
+    double ofi_sum                  # lots
+    int64_t n_messages
+    int64_t n_trades
+    lots_t bought                   # by aggressors
+    lots_t sold
+    double notional                 # tick lots
+    tick_t trade_high
+    tick_t trade_low
+    tick_t last_trade               # 0: none yet
+    tick_t bid                      # touch after the last message
+    tick_t ask
+    lots_t bid_lots
+    lots_t ask_lots
+    int64_t mid2_high               # twice the mid, ticks
+    int64_t mid2_low
+    int64_t spread_ns               # spread in ticks times the time it stood
+    int64_t two_sided_ns
+    tick_t spread_max
+    nanos_t since                   # the touch is counted up to here
+    double mid_before               # at the last sample, quote units
+
+
+ctypedef struct replay_t:
+    exchange_t exchange
+    book_t book                     # what has been received
+    executor_t executor
+    flow_t flow
+    tape_t deltas
+    tape_t trades
+    nanos_t feed_latency
+    nanos_t exchange_message        # time of the message that the exchange's book is in
+    bint executing                  # a target was ever set
+    bint sampling
+    const int64_t* sample_time
+    Py_ssize_t n_samples
+    Py_ssize_t sample
+    double* samples
+    const int64_t* target_time
+    const int64_t* target_lots
+    const cython.uchar* target_aggressive
+    const int64_t* target_stop
+    const int64_t* target_hold
+    const int64_t* target_timeout
+    const cython.uchar* target_give_up
+    Py_ssize_t n_targets
+    Py_ssize_t target
+    lots_t position                 # fills whose response has arrived
+    int64_t events
+    nanos_t now                     # local time reached
+
+
+cdef inline nanos_t next_time(const tape_t* t, Py_ssize_t row) noexcept nogil:
+    return t.time[row] if row < t.n else NEVER
+
+
+cdef double local_mid(const replay_t* r) noexcept nogil:
+    """Mid of the received book in quote units, NaN when a side is empty."""
+    cdef tick_t bid = book_bid(&r.book), ask = book_ask(&r.book)
+    if bid == NO_KEY or ask == -NO_KEY:
+        return NAN
+    return 0.5 * (bid + ask) * r.exchange.tick_size
+
+
+# ------------------------------------------------------------------------- local clock
+
+cdef inline bint two_sided(const flow_t* f) noexcept nogil:
+    return f.bid != NO_KEY and f.ask != -NO_KEY
+
+
+cdef inline void flow_pass(flow_t* f, nanos_t now) noexcept nogil:
+    """The touch stood until now."""
+    if two_sided(f):
+        f.spread_ns += (f.ask - f.bid) * (now - f.since)
+        f.two_sided_ns += now - f.since
+    f.since = now
+
+
+cdef void flow_restart(flow_t* f) noexcept nogil:
+    """A new interval begins with the touch as it stands."""
+    f.ofi_sum = f.notional = 0.0
+    f.n_messages = f.n_trades = f.bought = f.sold = 0
+    f.spread_ns = f.two_sided_ns = f.spread_max = 0
+    f.trade_high = INT64_MIN
+    f.trade_low = INT64_MAX
+    f.mid2_high = INT64_MIN
+    f.mid2_low = INT64_MAX
+    if two_sided(f):
+        f.mid2_high = f.mid2_low = f.bid + f.ask
+        f.spread_max = f.ask - f.bid
+
+
+cdef inline void flow_book(flow_t* f, const book_t* b, nanos_t now) noexcept nogil:
+    """A message has been applied."""
+    cdef tick_t bid = book_bid(b), ask = book_ask(b)
+    cdef lots_t bid_lots = ladder_best_lots(&b.ladder[0])
+    cdef lots_t ask_lots = ladder_best_lots(&b.ladder[1])
+    f.n_messages += 1
+    if bid == f.bid and ask == f.ask and bid_lots == f.bid_lots and ask_lots == f.ask_lots:
+        return
+    f.ofi_sum += ofi_update(
+        &f.ofi, <double>bid if bid != NO_KEY else -INFINITY, <double>bid_lots,
+        <double>ask if ask != -NO_KEY else INFINITY, <double>ask_lots)
+    f.bid_lots = bid_lots
+    f.ask_lots = ask_lots
+    if bid == f.bid and ask == f.ask:
+        return
+    flow_pass(f, now)
+    f.bid = bid
+    f.ask = ask
+    if two_sided(f):
+        f.mid2_high = max(f.mid2_high, bid + ask)
+        f.mid2_low = min(f.mid2_low, bid + ask)
+        f.spread_max = max(f.spread_max, ask - bid)
+
+
+cdef inline void flow_trade(flow_t* f, side_t side, tick_t tick, lots_t lots) noexcept nogil:
+    f.n_trades += 1
+    if side > 0:
+        f.bought += lots
+    else:
+        f.sold += lots
+    f.notional += <double>tick * <double>lots
+    f.trade_high = max(f.trade_high, tick)
+    f.trade_low = min(f.trade_low, tick)
+    f.last_trade = tick
+    vpin_trade(&f.vpin, side, <double>lots)
+
+
+cdef void receive(replay_t* r, nanos_t until) noexcept nogil:
+    """Everything that arrives up to local time `until`."""
+    cdef nanos_t limit = until - r.feed_latency, td, tt
+    cdef Py_ssize_t d = r.deltas.local, t = r.trades.local, n = r.deltas.n
+    cdef const int64_t* time = r.deltas.time
+    cdef const int8_t* side = r.deltas.side
+    cdef const int32_t* tick = r.deltas.tick
+    cdef const int64_t* lots = r.deltas.lots
+    cdef book_t* b = &r.book
+    tt = next_time(&r.trades, t)
+    while True:
+        td = time[d] if d < n else NEVER
+        if tt <= td:
+            if tt > limit:
+                break
+            if r.sampling:
+                flow_trade(&r.flow, r.trades.side[t], r.trades.tick[t], r.trades.lots[t])
+            t += 1
+            tt = next_time(&r.trades, t)
+            continue
+        if td > limit:
+            break
+        while d < n and time[d] == td:
+            if cython.unlikely(side[d] == 0):
+                book_clear(b)
+                ofi_init(&r.flow.ofi)           # no difference across a gap
+            else:
+                book_set(b, side[d], tick[d], lots[d])
+            d += 1
+        book_settle(b)
+        if r.sampling:
+            flow_book(&r.flow, b, td + r.feed_latency)
+    r.deltas.local = d
+    r.trades.local = t
+
+
+cdef nanos_t next_received(const replay_t* r) noexcept nogil:
+    """Local time at which the next data arrive."""
+    cdef nanos_t t = min(next_time(&r.deltas, r.deltas.local),
+                         next_time(&r.trades, r.trades.local))
+    return t + r.feed_latency if t < NEVER else NEVER
+
+
+cdef double in_prices(const replay_t* r, tick_t tick) noexcept nogil:
+    """Quote units; NaN for the marks of an empty side or an empty interval."""
+    if fabs(<double>tick) >= <double>-NO_KEY:
+        return NAN
+    return tick * r.exchange.tick_size
+
+
+cdef void depths(const ladder_t* ladder, lots_t* sums) noexcept nogil:
+    """Lots in the best 1, 5, 10 and 20 levels."""
+    cdef lots_t lots = 0
+    cdef int64_t key = -NO_KEY
+    cdef int k
+    memset(sums, 0, 4 * sizeof(lots_t))
+    for k in range(20):
+        key = ladder_next(ladder, key, &lots)
+        if key == NO_KEY:
+            return
+        if k < 1:
+            sums[0] += lots
+        if k < 5:
+            sums[1] += lots
+        if k < 10:
+            sums[2] += lots
+        sums[3] += lots
+
+
+cdef void take_sample(replay_t* r, nanos_t now) noexcept nogil:
+    """One row of SAMPLE_COLUMNS, and a new interval."""
+    cdef flow_t* f = &r.flow
+    cdef double* out = r.samples + r.sample * N_COLUMNS
+    cdef double tick_size = r.exchange.tick_size, lot_size = r.exchange.lot_size
+    cdef double mid = local_mid(r)
+    cdef lots_t bid[4]
+    cdef lots_t ask[4]
+    cdef int k
+    depths(&r.book.ladder[0], bid)
+    depths(&r.book.ladder[1], ask)
+    flow_pass(f, now)
+    if mid == mid and f.mid_before == f.mid_before:
+        kyle_bar(&f.kyle, mid - f.mid_before, (f.bought - f.sold) * lot_size)
+    f.mid_before = mid
+    out[0] = in_prices(r, book_bid(&r.book))
+    out[1] = bid[0] * lot_size
+    out[2] = in_prices(r, book_ask(&r.book))
+    out[3] = ask[0] * lot_size
+    for k in range(4):
+        out[4 + k] = imbalance(<double>bid[k], <double>ask[k])
+    out[8] = bid[1] * lot_size
+    out[9] = ask[1] * lot_size
+    out[10] = bid[3] * lot_size
+    out[11] = ask[3] * lot_size
+    out[12] = microprice(out[0], out[1], out[2], out[3])
+    out[13] = f.n_messages
+    out[14] = f.n_trades
+    out[15] = f.bought * lot_size
+    out[16] = f.sold * lot_size
+    out[17] = f.notional * tick_size * lot_size * r.exchange.multiplier
+    out[18] = in_prices(r, f.trade_high)
+    out[19] = in_prices(r, f.trade_low)
+    out[20] = f.last_trade * tick_size if f.last_trade > 0 else NAN
+    out[21] = 0.5 * in_prices(r, f.mid2_high)
+    out[22] = 0.5 * in_prices(r, f.mid2_low)
+    out[23] = (<double>f.spread_ns / <double>f.two_sided_ns * tick_size
+               if f.two_sided_ns > 0 else out[2] - out[0])
+    out[24] = f.spread_max * tick_size if f.mid2_low != INT64_MAX else NAN
+    out[25] = f.ofi_sum * lot_size
+    out[26] = vpin_value(&f.vpin)
+    out[27] = kyle_value(&f.kyle)
+    out[28] = r.exchange.position * lot_size
+    out[29] = r.exchange.cash
+    out[30] = r.exchange.fees
+    r.sample += 1
+    flow_restart(f)
+
+
+# ------------------------------------------------------------------------- the pass
+
+cdef void act(replay_t* r, nanos_t now) noexcept nogil:
+    """Let the executor look at the received book, and send what it asks for."""
+    cdef action_t action
+    cdef int64_t order = -1
+    if not r.executing:
+        return
+    action = executor_step(&r.executor, now, book_bid(&r.book), book_ask(&r.book),
+                           r.exchange.tick_size)
+    if action.act == WAIT:
+        return
+    if action.act == SEND:
+        order = exchange_request_submit(&r.exchange, now, action.side, action.tick,
+                                        action.lots, action.tif, r.executor.decision_mid)
+    else:
+        exchange_request_cancel(&r.exchange, now, r.executor.order)
+    executor_sent(&r.executor, order, &action)
+
+
+cdef void respond(replay_t* r, nanos_t now) noexcept nogil:
+    """Responses that have reached us."""
+    cdef message_t m
+    while bus_next(&r.exchange.responses, NEVER) <= now:
+        m = bus_pop(&r.exchange.responses)
+        if m.event == FILLED or m.event == PARTIALLY_FILLED:
+            r.position += r.exchange.orders[m.order].side * m.lots
+        if r.executing and m.order == r.executor.order:
+            executor_response(&r.executor, m.time, m.event, m.tick, m.lots)
+
+
+cdef void decide(replay_t* r, nanos_t now) noexcept nogil:
+    """Samples and scheduled targets that are due."""
+    cdef Py_ssize_t i
+    while r.sample < r.n_samples and r.sample_time[r.sample] <= now:
+        take_sample(r, now)
+    while r.target < r.n_targets and r.target_time[r.target] <= now:
+        i = r.target
+        r.executing = True
+        executor_target(&r.executor, now, r.target_lots[i], r.target_aggressive[i],
+                        r.target_stop[i], r.target_hold[i], r.target_timeout[i],
+                        r.target_give_up[i], local_mid(r))
+        r.target += 1
+
+
+cdef nanos_t next_decision(const replay_t* r) noexcept nogil:
+    cdef nanos_t t = NEVER
+    if r.sample < r.n_samples:
+        t = r.sample_time[r.sample]
+    if r.target < r.n_targets:
+        t = min(t, r.target_time[r.target])
+    if r.executing:
+        t = min(t, executor_timer(&r.executor))
+    return t
+
+
+cdef void trade_until(replay_t* r, nanos_t stop) noexcept nogil:
+    """Exchange data up to `stop`, or up to the first that causes a response."""
+    cdef Py_ssize_t d = r.deltas.exchange, t = r.trades.exchange, n = r.deltas.n
+    cdef const int64_t* time = r.deltas.time
+    cdef const int8_t* side = r.deltas.side
+    cdef const int32_t* tick = r.deltas.tick
+    cdef const int64_t* lots = r.deltas.lots
+    cdef exchange_t* x = &r.exchange
+    cdef nanos_t td, tt = next_time(&r.trades, t), message = r.exchange_message
+    cdef Py_ssize_t silent = x.responses.n
+    cdef bint alone = x.n_resting[0] + x.n_resting[1] == 0
+    while True:
+        td = time[d] if d < n else NEVER
+        if tt <= td:
+            if tt > stop:
+                break
+            book_settle(&x.book)
+            exchange_trade(x, tt, r.trades.side[t], r.trades.tick[t], r.trades.lots[t])
+            t += 1
+            tt = next_time(&r.trades, t)
+        else:
+            if td > stop:
+                break
+            if td != message:
+                book_settle(&x.book)
+                message = td
+            if cython.unlikely(side[d] == 0):
+                book_clear(&x.book)
+            elif alone:
+                book_set(&x.book, side[d], tick[d], lots[d])
+            else:
+                exchange_delta(x, td, side[d], tick[d], lots[d])
+            d += 1
+        if x.responses.n != silent:
+            break
+    r.events += d - r.deltas.exchange + t - r.trades.exchange
+    r.deltas.exchange = d
+    r.trades.exchange = t
+    r.exchange_message = message
+
+
+cdef void run(replay_t* r, nanos_t until) noexcept nogil:
+    """All that is known at `until`: local data and responses up to it, the exchange before it."""
+    cdef nanos_t front, request, data
+    while not (r.exchange.failed or r.book.failed or r.exchange.book.failed):
+        front = min(bus_next(&r.exchange.responses, NEVER), max(next_decision(r), r.now))
+        if r.executing and executor_watches(&r.executor):
+            front = min(front, next_received(r))
+        request = bus_next(&r.exchange.requests, NEVER)
+        # the exchange goes first where it is earlier; at the same time it goes last
+        trade_until(r, min(min(front, until) - 1, request))
+        if bus_next(&r.exchange.responses, NEVER) < front:
+            continue                            # a fill answers before the front: look again
+        data = min(next_time(&r.deltas, r.deltas.exchange),
+                   next_time(&r.trades, r.trades.exchange))
+        if request < front and request < until:
+            if data > request:
+                exchange_serve(&r.exchange)
+        elif data >= front or data >= until:    # else it stopped at a fill that answers later
+            if front > until:
+                break
+            r.now = front
+            receive(r, front)
+            respond(r, front)
+            decide(r, front)
+            act(r, front)
+    receive(r, until)
+    r.now = until
+
+
+cdef Py_ssize_t first_bad_row(const int64_t[::1] time, const int8_t[::1] side,
+                              const int32_t[::1] tick, const int64_t[::1] lots, nanos_t earliest,
+                              bint book) noexcept nogil:
+    """First row that breaks the rules of a tape, -1 when none does."""
+    cdef Py_ssize_t i
+    cdef nanos_t before = earliest
+    for i in range(time.shape[0]):
+        if time[i] < before or time[i] >= NEVER or tick[i] < 0:
+            return i
+        before = time[i]
+        if book:
+            if side[i] < -1 or side[i] > 1 or lots[i] < 0:
+                return i
+        elif (side[i] != 1 and side[i] != -1) or lots[i] <= 0:
+            return i
+    return -1
+
+
+cdef tuple attach(tape_t* t, str name, tuple old, columns, nanos_t earliest):
+    """Put new rows behind those still to be processed; the columns to keep alive."""
+    cdef const int64_t[::1] time
+    cdef const int8_t[::1] side
+    cdef const int32_t[::1] tick
+    cdef const int64_t[::1] lots
+    cdef Py_ssize_t done = min(t.exchange, t.local), bad
+    cdef bint book = name == "deltas"
+    time, side, tick, lots = columns
+    if not time.shape[0] == side.shape[0] == tick.shape[0] == lots.shape[0]:
+        raise ValueError(f"{name}: columns differ in length: {[len(c) for c in columns]}")
+    if t.n > 0:
+        earliest = max(earliest, t.time[t.n - 1])
+    with nogil:
+        bad = first_bad_row(time, side, tick, lots, earliest, book)
+    if bad >= 0:
+        raise ValueError(
+            f"{name} row {bad}: time {time[bad]}, side {side[bad]}, tick {tick[bad]}, lots "
+            f"{lots[bad]}; expected times that never fall and start at {earliest} or later, "
+            "tick >= 0, and " + ("side -1, 0 or 1, lots >= 0" if book
+                                 else "side -1 or 1, lots > 0"))
+    if done < t.n:
+        columns = tuple([np.concatenate((a[done:], b)) for a, b in zip(old, columns)])
+        time, side, tick, lots = columns
+    t.n = time.shape[0]
+    t.exchange -= done
+    t.local -= done
+    t.time = &time[0] if t.n > 0 else NULL
+    t.side = &side[0] if t.n > 0 else NULL
+    t.tick = &tick[0] if t.n > 0 else NULL
+    t.lots = &lots[0] if t.n > 0 else NULL
+    return tuple(columns)
+
+
+cdef object records(const void* items, Py_ssize_t n, dtype):
+    """A copy of a log as a structured array."""
+    out = np.empty(n, dtype)
+    cdef cython.uchar[::1] raw = out.view(np.uint8)
+    if n > 0:
+        memcpy(&raw[0], items, raw.shape[0])
+    return out
+
+
+cdef double not_nan(str name, double value, bint positive) except? -1.0:
+    if not value < INFINITY or value == -INFINITY or (positive and not value > 0.0):
+        raise ValueError(f"{name} must be {'> 0' if positive else 'finite'}, was {value}")
+    return value
+
+
+cdef nanos_t latency(str name, nanos_t value) except -1:
+    if value < 0:
+        raise ValueError(f"{name} must be >= 0, was {value}")
+    return value
+
+
+@cython.final
+cdef class Replay:
+    """One instrument's recorded market, replayed with own orders in it.
+
+    Parameters
+    ----------
+    tick_size, lot_size : float
+        Quote units a tick, base units a lot.
+    sample_times : ndarray of int64, optional
+        Local times, rising, at which a row of `SAMPLE_COLUMNS` is taken.
+    vpin_bucket : float
+        Volume of a VPIN bucket, base units; 0 calibrates it on the first
+        ``vpin_calibration`` trades so that they would have filled ``vpin_buckets`` buckets.
+    vpin_buckets, vpin_calibration : int
+    kyle_window : int
+        Samples in the rolling regression of Kyle's lambda, >= 3.
+    queue_model : {"power", "risk_averse", "strict"}
+        See `mrcore.exchange`.
+    queue_power : float
+        Exponent of the power model, > 0.
+    partial_fills : bool
+    entry_latency_ns, response_latency_ns, feed_latency_ns : int
+        Request to the exchange, response from it, data from it.
+    maker_fee, taker_fee : float
+        Fractions of the notional; negative for a rebate.
+    multiplier : float
+        Base units in one unit of size (contract value), > 0.
+    window : int
+        See `mrcore.book.L2Book`; changes no result.
+
+    Notes
+    -----
+    ``feed`` the tape in chunks of any size, ``advance`` to a local time up to which it is
+    complete. Any chunking gives the same bits. One object belongs to one thread at a time;
+    the GIL is released while it runs, so two replays can run at once.
+    """
+
+    cdef replay_t c
+    cdef tuple deltas, trades, targets
+    cdef const int64_t[::1] times
+    cdef double[:, ::1] rows
+
+    def __cinit__(self, double tick_size, double lot_size, *, sample_times=None,
+                  double vpin_bucket=0.0, Py_ssize_t vpin_buckets=50,
+                  int64_t vpin_calibration=500, Py_ssize_t kyle_window=60,
+                  str queue_model="power", double queue_power=3.0, bint partial_fills=True,
+                  nanos_t entry_latency_ns=0, nanos_t response_latency_ns=0,
+                  nanos_t feed_latency_ns=0, double maker_fee=0.0, double taker_fee=0.0,
+                  double multiplier=1.0, int64_t window=1 << 15):
+        cdef replay_t* r = &self.c
+        cdef exchange_t* x = &r.exchange
+        cdef int failed = 0
+        if queue_model not in QUEUE_MODELS:
+            raise ValueError(f"queue_model must be one of {QUEUE_MODELS}, was {queue_model!r}")
+        if vpin_buckets < 1 or vpin_calibration < 1 or kyle_window < 3 or window < 16:
+            raise ValueError(
+                "vpin_buckets and vpin_calibration must be >= 1, kyle_window >= 3 and window >= "
+                f"16, were {vpin_buckets}, {vpin_calibration}, {kyle_window} and {window}")
+        if not 0.0 <= vpin_bucket < INFINITY:
+            raise ValueError(f"vpin_bucket must be >= 0, was {vpin_bucket}")
+        failed |= exchange_init(x, window)
+        failed |= book_init(&r.book, window)
+        executor_init(&r.executor)
+        ofi_init(&r.flow.ofi)
+        failed |= vpin_init(&r.flow.vpin, vpin_bucket / not_nan("lot_size", lot_size, True),
+                            vpin_buckets, vpin_calibration, vpin_buckets)
+        failed |= kyle_init(&r.flow.kyle, kyle_window)
+        if failed:
+            raise MemoryError()
+        x.tick_size = not_nan("tick_size", tick_size, True)
+        x.lot_size = lot_size
+        x.multiplier = not_nan("multiplier", multiplier, True)
+        x.maker_fee = not_nan("maker_fee", maker_fee, False)
+        x.taker_fee = not_nan("taker_fee", taker_fee, False)
+        x.model = <queue_model_t><int>QUEUE_MODELS.index(queue_model)
+        x.power = not_nan("queue_power", queue_power, True)
+        x.partial_fills = partial_fills
+        x.entry_latency = latency("entry_latency_ns", entry_latency_ns)
+        x.response_latency = latency("response_latency_ns", response_latency_ns)
+        r.feed_latency = latency("feed_latency_ns", feed_latency_ns)
+        r.exchange_message = r.now = INT64_MIN
+        r.flow.bid = NO_KEY
+        r.flow.ask = -NO_KEY
+        r.flow.mid_before = NAN
+        flow_restart(&r.flow)
+        self.deltas = self.trades = ()
+        self.times = np.empty(0, np.int64) if sample_times is None else sample_times
+        if np.any(np.diff(self.times) <= 0):
+            raise ValueError("sample_times must rise")
+        r.n_samples = self.times.shape[0]
+        r.sampling = r.n_samples > 0
+        self.rows = np.full((r.n_samples, N_COLUMNS), np.nan)
+        if r.sampling:
+            r.sample_time = &self.times[0]
+            r.samples = &self.rows[0, 0]
+
+    def __dealloc__(self):
+        exchange_free(&self.c.exchange)
+        book_free(&self.c.book)
+        vpin_free(&self.c.flow.vpin)
+        kyle_free(&self.c.flow.kyle)
+
+    # --------------------------------------------------------------------- the tape
+
+    def feed(self, deltas, trades):
+        """Append rows of the tape.
+
+        Parameters
+        ----------
+        deltas : (time int64, side int8, tick int32, lots int64)
+            Absolute sizes by exchange time; side 0 clears the book before a snapshot.
+        trades : (time int64, side int8, tick int32, lots int64)
+            The side is the aggressor's.
+
+        Raises
+        ------
+        ValueError
+            At the first row that breaks the rules; nothing of the two has been taken.
+        """
+        cdef tape_t kept = self.c.deltas
+        cdef tuple before = self.deltas
+        self.deltas = attach(&self.c.deltas, "deltas", self.deltas, deltas, self.c.now)
+        try:
+            self.trades = attach(&self.c.trades, "trades", self.trades, trades, self.c.now)
+        except ValueError:
+            self.c.deltas = kept
+            self.deltas = before
+            raise
+
+    def advance(self, nanos_t until_ns):
+        """Run to the decision at local time `until_ns`, and return the events processed.
+
+        Everything received by then has been seen, and all that happens at the exchange
+        before then has happened. The tape must be complete up to it.
+        """
+        cdef int64_t before = self.c.events
+        if until_ns < self.c.now:
+            raise ValueError(f"cannot go back from {self.c.now} to {until_ns}")
+        if until_ns >= NEVER:
+            raise ValueError(f"until_ns must be below {NEVER}, was {until_ns}")
+        with nogil:
+            run(&self.c, until_ns)
+        self.check()
+        return self.c.events - before
+
+    def finish(self):
+        """Run until all data fed, and the answers to all that was sent, have been received."""
+        cdef replay_t* r = &self.c
+        cdef nanos_t last = 0
+        if r.deltas.n > 0:
+            last = r.deltas.time[r.deltas.n - 1]
+        if r.trades.n > 0:
+            last = max(last, r.trades.time[r.trades.n - 1])
+        last = max(last + r.feed_latency, r.now)
+        return self.advance(last + r.exchange.entry_latency + r.exchange.response_latency + 1)
+
+    # --------------------------------------------------------------------- decisions
+
+    def set_target(self, lots_t lots, *, bint aggressive=False, tick_t stop_ticks=0,
+                   nanos_t hold_ns=0, nanos_t timeout_ns=0, bint give_up=False):
+        """Want a position of `lots` (signed) from now on; see `mrcore.executor.Executor`."""
+        self.started()
+        if stop_ticks < 0 or hold_ns < 0 or timeout_ns < 0:
+            raise ValueError("stop_ticks, hold_ns and timeout_ns must be >= 0, were "
+                             f"{stop_ticks}, {hold_ns} and {timeout_ns}")
+        self.c.executing = True
+        executor_target(&self.c.executor, self.c.now, lots, aggressive, stop_ticks, hold_ns,
+                        timeout_ns, give_up, local_mid(&self.c))
+        act(&self.c, self.c.now)
+        self.check()
+
+    def schedule(self, time_ns, lots, aggressive, stop_ticks, hold_ns, timeout_ns, give_up):
+        """Targets known beforehand, as `set_target` at each of these local times.
+
+        Replaces an earlier schedule.
+
+        Parameters
+        ----------
+        time_ns, lots, stop_ticks, hold_ns, timeout_ns : ndarray of int64
+            Times must not fall.
+        aggressive, give_up : ndarray of bool
+        """
+        cdef replay_t* r = &self.c
+        cdef const int64_t[::1] time = time_ns, target = lots, stop = stop_ticks
+        cdef const int64_t[::1] hold = hold_ns, timeout = timeout_ns
+        cdef const cython.uchar[::1] urgent = np.asarray(aggressive, bool).view(np.uint8)
+        cdef const cython.uchar[::1] drop = np.asarray(give_up, bool).view(np.uint8)
+        cdef Py_ssize_t n = time.shape[0]
+        columns = (time_ns, lots, aggressive, stop_ticks, hold_ns, timeout_ns, give_up)
+        if any([len(c) != n for c in columns]):
+            raise ValueError(f"columns differ in length: {[len(c) for c in columns]}")
+        if n and (np.any(np.diff(time_ns) < 0) or time[0] < r.now):
+            raise ValueError(f"times must not fall and must start at {r.now} or later")
+        for name, column in zip(("stop_ticks", "hold_ns", "timeout_ns"), columns[3:6]):
+            if n and np.min(column) < 0:
+                raise ValueError(f"{name} must be >= 0, was {np.min(column)} at row "
+                                 f"{np.argmin(column)}")
+        self.targets = (time, target, urgent, stop, hold, timeout, drop)
+        r.n_targets = n
+        r.target = 0
+        if n:
+            r.target_time = &time[0]
+            r.target_lots = &target[0]
+            r.target_aggressive = &urgent[0]
+            r.target_stop = &stop[0]
+            r.target_hold = &hold[0]
+            r.target_timeout = &timeout[0]
+            r.target_give_up = &drop[0]
+
+    def submit(self, side_t side, tick_t tick, lots_t lots, str tif="gtc"):
+        """Send an order now, and return its id.
+
+        Parameters
+        ----------
+        side : int
+            +1 buy, -1 sell.
+        tick : int
+            Limit price in ticks; ignored by a market order.
+        lots : int
+            > 0.
+        tif : {"gtc", "post_only", "ioc", "market"}
+        """
+        self.started()
+        if (side != 1 and side != -1) or lots <= 0 or tick < 0 or tif not in TIFS:
+            raise ValueError(f"expected side 1 or -1, tick >= 0, lots > 0 and tif in {TIFS}, "
+                             f"were {side}, {tick}, {lots} and {tif!r}")
+        order = exchange_request_submit(&self.c.exchange, self.c.now, side, tick, lots,
+                                        TIFS.index(tif), local_mid(&self.c))
+        self.check()
+        return order + 1
+
+    def cancel(self, int64_t order_id):
+        """Ask now for an order to be withdrawn."""
+        self.started()
+        if not 1 <= order_id <= self.c.exchange.n_orders:
+            raise ValueError(f"no order {order_id}: ids go from 1 to {self.c.exchange.n_orders}")
+        exchange_request_cancel(&self.c.exchange, self.c.now, order_id - 1)
+        self.check()
+
+    # --------------------------------------------------------------------- what is known
+
+    @property
+    def time_ns(self):
+        """Local time reached, None before the first `advance`."""
+        return None if self.c.now == INT64_MIN else self.c.now
+
+    @property
+    def bid_tick(self):
+        """Best bid received, None when there is none."""
+        cdef tick_t tick = book_bid(&self.c.book)
+        return None if tick == NO_KEY else tick
+
+    @property
+    def ask_tick(self):
+        """Best ask received, None when there is none."""
+        cdef tick_t tick = book_ask(&self.c.book)
+        return None if tick == -NO_KEY else tick
+
+    @property
+    def position_lots(self):
+        """Signed position of the fills we know of."""
+        return self.c.position
+
+    @property
+    def exchange_position_lots(self):
+        """Signed position at the exchange, which may be ahead of what we know."""
+        return self.c.exchange.position
+
+    @property
+    def cash(self):
+        """Quote units: what fills cost and brought, less fees."""
+        return self.c.exchange.cash
+
+    @property
+    def fees(self):
+        """Quote units paid, negative when rebates exceed them."""
+        return self.c.exchange.fees
+
+    @property
+    def mid(self):
+        """Mid of the received book in quote units, NaN when a side is empty."""
+        return local_mid(&self.c)
+
+    @property
+    def counters(self):
+        """Events processed, messages that left the book crossed, deletes of unknown levels."""
+        return {
+            "events": self.c.events,
+            "crossed": self.c.book.crossed,
+            "unknown_deletes": self.c.book.unknown_deletes,
+        }
+
+    def samples(self):
+        """Rows of `SAMPLE_COLUMNS` taken so far, float64."""
+        return np.array(self.rows[:self.c.sample])
+
+    def orders(self):
+        """All orders as the exchange last knew them, ORDER_DTYPE."""
+        return records(self.c.exchange.orders, self.c.exchange.n_orders, ORDER_DTYPE)
+
+    def order_events(self):
+        """The log of requests and of every change of an order, ORDER_EVENT_DTYPE."""
+        return records(self.c.exchange.events, self.c.exchange.n_events, ORDER_EVENT_DTYPE)
+
+    def fills(self):
+        """Every execution, FILL_DTYPE."""
+        return records(self.c.exchange.fills, self.c.exchange.n_fills, FILL_DTYPE)
+
+    cdef int started(self) except -1:
+        if self.c.now == INT64_MIN:
+            raise ValueError("advance to the time of the decision first")
+        return 0
+
+    cdef int check(self) except -1:
+        if self.c.exchange.failed or self.c.book.failed or self.c.exchange.book.failed:
+            raise MemoryError("no memory for the order log or the far levels of the book")
+        return 0
