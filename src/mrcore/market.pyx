@@ -214,12 +214,12 @@ cdef class SyntheticMarket:
     Notes
     -----
     The defaults make a feed much like a liquid perpetual's: 1,165 level changes and 105 trades a
-    second, 11% of the changes delete a level, 27% are at the touch and 70% within 10 ticks of it;
-    the mean spread is 1.24 ticks, and mid and fair differ by 0.9 ticks (sd).
+    second, 11% of the changes delete a level, 27% are at the touch and 70% within 10 ticks of it.
+    The mean spread is 1.24 ticks; mid and fair differ by 0.9 ticks (sd).
 
-    Kyle's lambda is about 0 without informed orders, for the book refills around fair. It rises with
-    their share up to about 0.4 and then falls slowly, since informed volume grows too; the R^2 of
-    price changes on signed volume rises all the way.
+    Kyle's lambda is about 0 without informed orders, for the book refills around fair. It rises
+    with their share up to about 0.4 and then falls slowly, since informed volume grows too; the R^2
+    of price changes on signed volume rises all the way.
     """
 
     cdef market_t c
