@@ -89,6 +89,8 @@ cdef int far_make_room(book_t* b, ladder_t* d, Py_ssize_t at, Py_ssize_t n) noex
     """Open `n` entries at index `at`; -1 when there is no memory."""
     cdef Py_ssize_t capacity = d.far_capacity
     cdef level_t* grown
+    if n == 0:
+        return 0    # `far` may be NULL still, which memmove may not be given
     if d.n_far + n > capacity:
         capacity = 2 * (d.n_far + n) + 64
         grown = <level_t*>realloc(d.far, capacity * sizeof(level_t))
