@@ -194,7 +194,7 @@ def _fills(axes: Axes, result: Result) -> str:
             when[rows], price[rows], marker, color=colour, markersize=4, label=label, alpha=0.8
         )
     if drawn:
-        axes.legend(loc="upper left", frameon=False, ncols=2)
+        axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), frameon=False, ncols=2)
     return "" if drawn == len(result.fills) else f" ({drawn} of {len(result.fills)} fills drawn)"
 
 
@@ -203,7 +203,8 @@ def _money(figure: Figure, result: Result) -> None:
     left, right = figure.subplots(1, 2, width_ratios=[1.5, 1])
     steps = result.costs.steps()
     level = 0.0
-    for i, (name, amount) in enumerate(steps):
+    for i, (name, signed) in enumerate(steps):
+        amount = signed + 0.0  # no -0.00
         whole = name in ("Gross", "Net")
         start = 0.0 if whole else level
         colour = BLUE if whole else (GREEN if amount > 0.0 else RED)
@@ -211,10 +212,11 @@ def _money(figure: Figure, result: Result) -> None:
         end = start + amount
         left.annotate(
             f"{amount:,.2f}",
-            (i, max(start, end)),
-            xytext=(0, 3),
+            (i, max(start, end) if amount >= 0.0 else min(start, end)),
+            xytext=(0, 3 if amount >= 0.0 else -3),
             textcoords="offset points",
             ha="center",
+            va="bottom" if amount >= 0.0 else "top",
             fontsize=8,
         )
         if i + 1 < len(steps):

@@ -40,9 +40,9 @@ h1{font-size:24px;margin:0 0 2px}h2{font-size:16px;margin:0 0 10px}
 .sub{color:var(--soft);margin:0 0 20px}
 section{background:var(--card);border:1px solid var(--grid);border-radius:8px;padding:16px 18px;
 margin-bottom:16px;overflow-x:auto}
-.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:12px;margin-bottom:16px}
-.tile{background:var(--card);border:1px solid var(--grid);border-radius:8px;padding:10px 14px}
-.tile span{display:block;color:var(--soft);font-size:12px}.tile b{font-size:17px}
+.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(128px,1fr));gap:12px;margin-bottom:16px}
+.tile{background:var(--card);border:1px solid var(--grid);border-radius:8px;padding:10px 12px}
+.tile span{display:block;color:var(--soft);font-size:12px}.tile b{font-size:16px}
 .pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(380px,1fr));gap:16px}
 .pair section{margin:0}.pair{margin-bottom:16px}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;font-size:13px}
