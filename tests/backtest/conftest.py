@@ -5,7 +5,6 @@ from mrtrade.data.ingest import ingest
 from mrtrade.data.parquet import ParquetStore
 from mrtrade.data.synthetic import write_lake
 
-
 FADE = '''
 from mrtrade.strategies import Rules, Strategy, StrategyParams
 

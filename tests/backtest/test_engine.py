@@ -1,4 +1,5 @@
 import math
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -6,13 +7,14 @@ import pytest
 
 from mrtrade.backtest import engine, run
 from mrtrade.backtest.engine import decisions
+from mrtrade.backtest.manifest import sha256
 from mrtrade.clock import from_ns, to_ns
 from mrtrade.errors import ConfigError, RunError
+from mrtrade.strategies import Strategy, Target
 
 from .make import START
 
 FRAMES = ("fills", "orders", "equity", "trades")
-
 
 
 def assert_same(a, b):
@@ -112,36 +114,21 @@ def test_decision_by_decision_is_the_same_run(market, change):
     assert_same(stepped, whole)
 
 
-WATCHER = """
-from mrtrade.strategies import Strategy, Target
+def test_a_strategy_that_only_streams_is_driven_and_sees_its_account(market, monkeypatch):
+    seen = []
 
-SEEN = []
+    class Watcher(Strategy):
+        features = ("imbalance_5",)
 
-class Watcher(Strategy):
-    features = ("imbalance_5",)
+        def on_decision(self, ctx):
+            seen.append(ctx)
+            return Target(1.0 if len(seen) // 5 % 2 else -1.0)
 
-    def on_decision(self, ctx):
-        SEEN.append(ctx)
-        return Target(1.0 if len(SEEN) // 5 % 2 else -1.0)
-"""
-
-
-def test_a_strategy_that_only_streams_is_driven_and_sees_its_account(market, tmp_path):
-    file = tmp_path / "watcher.py"
-    file.write_text(WATCHER)
-    config = market | {
-        "strategy": {"name": f"{file}:Watcher"},
-        "execution": {"mode": "aggressive"},
-        "latency": {"response_ms": 700.0},
-    }
-    result = run(config)
+    monkeypatch.setattr("mrtrade.strategies.make_strategy", lambda name, params: Watcher(params))
+    fast = {"execution": {"mode": "aggressive"}, "latency": {"response_ms": 700.0}}
+    result = run(market | fast)
     assert len(result.fills) > 20
-    assert result.manifest["code"]["strategy"]
-    import gc
-
-    seen = next(
-        obj["SEEN"] for obj in gc.get_objects() if isinstance(obj, dict) and obj.get("SEEN")
-    )
+    assert result.manifest["code"]["strategy"] == sha256(Path(__file__))
     assert len(seen) == len(result.equity)
     assert {ctx.position for ctx in seen} >= {0.05, -0.05}
     # What it knows is what has been answered: fills up to 0.7 s before.
@@ -206,7 +193,7 @@ def test_targets_become_changes_only():
 def test_a_target_out_of_range_is_an_error():
     index = from_ns(np.array([START]))
     targets = pd.DataFrame({"target": [1.5], "stop_bps": [1.0], "hold_s": [1.0]}, index=index)
-    with pytest.raises(RunError, match="-1..1"):
+    with pytest.raises(RunError, match=r"-1\.\.1"):
         decisions(targets, pd.Series([1.0]), 1, 0.1)
 
 

@@ -29,7 +29,6 @@ from mrtrade.instruments import Instrument
 
 if TYPE_CHECKING:
     from mrcore.replay import Replay
-
     from mrtrade.data.loader import Tape
     from mrtrade.strategies.base import Strategy
 
@@ -442,9 +441,7 @@ def _on_grid(values: npt.NDArray[Any], step: float) -> Floats:
     return np.round(values, max(0, -int(exponent)))
 
 
-def _fills_frame(
-    log: npt.NDArray[Any], config: BacktestConfig, terms: Instrument
-) -> pd.DataFrame:
+def _fills_frame(log: npt.NDArray[Any], config: BacktestConfig, terms: Instrument) -> pd.DataFrame:
     tick, lot = terms.tick_size, terms.lot_size
     return pd.DataFrame(
         {

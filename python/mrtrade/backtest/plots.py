@@ -202,7 +202,7 @@ def _money(figure: Figure, result: Result) -> None:
     _, quote = tables.symbols(result.manifest["instrument"]["symbol"])
     left, right = figure.subplots(1, 2, width_ratios=[1.5, 1])
     steps = result.costs.steps()
-    level = 0.0
+    level, ends = 0.0, [0.0]
     for i, (name, signed) in enumerate(steps):
         amount = signed + 0.0  # no -0.00
         whole = name in ("Gross", "Net")
@@ -222,10 +222,12 @@ def _money(figure: Figure, result: Result) -> None:
         if i + 1 < len(steps):
             left.plot([i + 0.31, i + 0.69], [end, end], color=GREY, linewidth=0.8)
         level = end
+        ends.append(end)
     left.axhline(0.0, color=GREY, linewidth=0.8)
     left.set_xticks(range(len(steps)), [name for name, _ in steps])
     left.grid(visible=False, axis="x")
-    left.margins(y=0.15)
+    room = 0.12 * (max(ends) - min(ends) or 1.0)  # for the numbers at the bars
+    left.set_ylim(min(ends) - room, max(ends) + room)
     left.ticklabel_format(axis="y", useOffset=False, style="plain")
     left.set_title("From gross to net")
     left.set_ylabel(quote)

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from mrtrade.backtest import tables
+from mrtrade.clock import from_ns
 
 if TYPE_CHECKING:
     from mrtrade.backtest.result import Result
@@ -205,11 +206,13 @@ def _made(result: Result) -> str:
 
 
 def _flat(content: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Nested mapping as rows of dotted key and value."""
+    """List a nested mapping as rows of dotted key and value."""
     rows: list[tuple[str, str]] = []
     for key, value in content.items():
         if isinstance(value, dict):
             rows += _flat(value, f"{prefix}{key}.")
         else:
+            if key in ("start", "end") and isinstance(value, int):
+                value = f"{from_ns(value):%Y-%m-%d %H:%M:%S.%f} UTC"
             rows.append((f"{prefix}{key}", "none" if value is None else str(value)))
     return rows
