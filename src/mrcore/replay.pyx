@@ -663,15 +663,15 @@ cdef class Replay:
         return self.c.events - before
 
     def finish(self):
-        """Run to where the last data fed, and the answers to them, have been received."""
+        """Run until all data fed, and the answers to all that was sent, have been received."""
         cdef replay_t* r = &self.c
         cdef nanos_t last = 0
         if r.deltas.n > 0:
             last = r.deltas.time[r.deltas.n - 1]
         if r.trades.n > 0:
             last = max(last, r.trades.time[r.trades.n - 1])
-        last += 1 + r.feed_latency + r.exchange.entry_latency + r.exchange.response_latency
-        return self.advance(max(last, r.now))
+        last = max(last + r.feed_latency, r.now)
+        return self.advance(last + r.exchange.entry_latency + r.exchange.response_latency + 1)
 
     # --------------------------------------------------------------------- decisions
 

@@ -52,7 +52,8 @@ class Column:
     above : bool
         Whether `lowest` itself is refused.
     gaps : bool
-        Whether a value may be missing (NaN or null) and, the whole column too.
+        Whether a value, or the whole column, may be missing. What is missing is stored as 0
+        (times), -1 (other integers), NaN or null.
     seconds : bool
         Whether sources also write the time as float epoch seconds.
     """
@@ -86,8 +87,11 @@ def _size(name: str, *, gaps: bool = False) -> Column:
     return Column(name, pa.float64(), lowest=0.0, gaps=gaps)
 
 
+FIRST_SANE_NS = 10**17
+"""1973 in nanoseconds: a smaller time was counted in another unit."""
+
 _ORIGIN = Column("origin_time", pa.int64(), gaps=True)
-_RECEIVED = Column("received_time", pa.int64(), lowest=0, above=True)
+_RECEIVED = Column("received_time", pa.int64(), lowest=FIRST_SANE_NS)
 _SEQUENCE = Column("sequence_number", pa.int64())
 _LEVEL = (
     _ORIGIN,
@@ -156,7 +160,7 @@ TABLES: Mapping[str, Table] = MappingProxyType(
                     _RECEIVED,
                     _price("mark_price", gaps=True),
                     # Fraction of the notional for the period that ends at next_funding_time.
-                    Column("rate", pa.float64()),
+                    Column("rate", pa.float64(), lowest=-1.0),
                     Column("next_funding_time", pa.int64(), gaps=True, seconds=True),
                     _price("index_price", gaps=True),
                 ),
@@ -167,8 +171,8 @@ TABLES: Mapping[str, Table] = MappingProxyType(
                     # Crypto Lake stamps a candle with its START: it is known only at `stop`.
                     _ORIGIN,
                     _RECEIVED,
-                    Column("start", pa.int64(), lowest=0, above=True, seconds=True),
-                    Column("stop", pa.int64(), lowest=0, above=True, seconds=True),
+                    Column("start", pa.int64(), lowest=FIRST_SANE_NS, seconds=True),
+                    Column("stop", pa.int64(), lowest=FIRST_SANE_NS, seconds=True),
                     _price("open"),
                     _price("high"),
                     _price("low"),
