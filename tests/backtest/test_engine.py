@@ -104,11 +104,14 @@ def test_slices_change_nothing(market, plain, monkeypatch, slices):
         {"execution": {"mode": "aggressive"}, "latency": {"response_ms": 1500.0}},
         {"latency": {"feed_ms": 0.0, "entry_ms": 0.0, "response_ms": 0.0}},
         {"execution": {"timeout_s": 0.4, "on_timeout": "give_up"}, "partial_fills": False},
+        # Time-outs that run out just as the next decision is made, and targets that keep changing.
+        {"execution": {"timeout_s": 0.2}, "strategy": {"params": {"entry": 0.02}}},
     ],
-    ids=["passive", "slow", "no latency", "give up"],
+    ids=["passive", "slow", "no latency", "give up", "tie"],
 )
 def test_decision_by_decision_is_the_same_run(market, change):
-    config = market | change
+    strategy = market["strategy"] | change.get("strategy", {})
+    config = market | change | {"strategy": strategy}
     whole, stepped = run(config), run(config, streaming=True, progress=lambda _: None)
     assert len(whole.fills) > 20
     assert_same(stepped, whole)
