@@ -61,25 +61,23 @@ cdef inline lots_t book_set(book_t* b, side_t side, tick_t tick, lots_t lots) no
     """Set the size of one level, 0 removes it; return the size it had."""
     cdef ladder_t* d = &b.ladder[side < 0]
     cdef int64_t key = -tick if side < 0 else tick
-    cdef int64_t slot = key - d.base
+    cdef int64_t slot = key - d.base, best = d.best
     cdef lots_t before
+    cdef bint improved
     if cython.unlikely(<uint64_t>slot >= <uint64_t>b.window):
         return book_set_far(b, d, key, lots)
     before = d.lots[slot]
     d.lots[slot] = lots
     b.unknown_deletes += (before | lots) == 0
-    if slot >= d.best:
-        if lots != 0:
-            if slot > d.best:
-                d.best = slot
-                b.newest = side
-        elif slot == d.best:
-            slot -= 1
-            while d.lots[slot] == 0:
-                slot -= 1
-            d.best = slot
-            if cython.unlikely(slot < 0 and d.n_far > 0):
-                ladder_refill(b, d)
+    # without branches but for the walk, which seldom starts: sides and sizes do not predict
+    improved = (slot > best) & (lots != 0)
+    b.newest = side if improved else b.newest
+    best = slot if improved else best
+    while d.lots[best] == 0:
+        best -= 1
+    d.best = best
+    if cython.unlikely(best < 0 and d.n_far > 0):
+        ladder_refill(b, d)
     return before
 
 
