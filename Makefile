@@ -49,12 +49,13 @@ bench-check: .venv/.package .venv/.bench  ## see that every benchmark runs
 checked: .venv-checked/.package .venv-checked/.test  ## core tests, bounds and overflow checked
 	.venv-checked/bin/python -m pytest $(PYTEST_ARGS) tests/core
 
+# -s: a sanitizer writes to stderr and ends the process; what pytest had kept would be lost.
 # PYTHONMALLOC: Python's own allocator would hide an overrun inside an object from ASan.
 # Leaks are off, since the interpreter frees little at exit.
 asan: .venv-asan/.package .venv-asan/.test  ## core tests under the address and UB sanitizers
 	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
 	PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
-	.venv-asan/bin/python -m pytest $(PYTEST_ARGS) tests/core
+	.venv-asan/bin/python -m pytest $(PYTEST_ARGS) -s tests/core
 
 wheel: .venv/.made  ## a wheel for this interpreter, in dist/
 	$(BIN)/python -m pip wheel -q --no-deps -w dist .
