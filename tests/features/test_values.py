@@ -77,6 +77,8 @@ def test_windows_against_pandas(bars, window):
     illiquid = (squares**0.5 / bars["notional"]).where(traded) * 1e6
     expected = {
         "zscore": z,
+        "vpin_z": (bars["vpin"] - bars["vpin"].rolling(window).mean())
+        / bars["vpin"].rolling(window).std(ddof=0),
         "bollinger_b": (mid - (mean - 2 * (s := mid.rolling(window).std(ddof=0)))) / (4 * s),
         "sma_dev_bps": 1e4 * np.log(mid / mean),
         "vwap_dev_bps": 1e4 * np.log(mid / vwap),

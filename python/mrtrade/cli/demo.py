@@ -16,7 +16,7 @@ EXCHANGE, SYMBOL = "SYNTHETIC", "BTC/USDT"
 
 #: A fair value that strays some 5 bps and comes back fast enough to be told from a random walk
 #: within the strategies' default windows.
-FAIR_VALUE = {"fair_sd_ticks": 300.0, "half_life_s": 10.0}
+FAIR_SD_TICKS, HALF_LIFE_S = 300.0, 10.0
 
 
 def demo(
@@ -34,8 +34,8 @@ def demo(
     from mrtrade.strategies import STRATEGIES
 
     console = make_console()
-    market = SyntheticMarket(seed, **FAIR_VALUE).run(60.0 * minutes)
-    write_lake(folder / "lake", market, EXCHANGE, SYMBOL)
+    market = SyntheticMarket(seed, fair_sd_ticks=FAIR_SD_TICKS, half_life_s=HALF_LIFE_S)
+    write_lake(folder / "lake", market.run(60.0 * minutes), EXCHANGE, SYMBOL)
     console.print(f"market  {minutes:g} minutes, seed {seed}, in {folder / 'lake'}", soft_wrap=True)
     report, seconds = bring_in(folder / "lake", folder / "store", console)
     console.print(f"ingest  {report}, in {seconds:.1f} s", soft_wrap=True)

@@ -124,6 +124,22 @@ def vpin(bars: Bars, roll: Rolling) -> Array:
 
 
 @feature(
+    "vpin_z",
+    family=FAMILY,
+    unit="sd",
+    formula="(vpin - mean_n) / sd_n, ddof 0, present bar included; NaN: flat window",
+    source="as vpin; its own past in place of the paper's distribution function",
+    lookback=lambda n: n - 1,
+    warmup=lambda n: n - 1,
+    windows=(120, 600),
+)
+def vpin_z(bars: Bars, roll: Rolling, *, window: int) -> Array:
+    """Flow toxicity against its own recent level, which unlike it compares across markets."""
+    value = bars["vpin"]
+    return (value - roll.mean(value, window)) / roll.sd(value, window)
+
+
+@feature(
     "kyle_lambda",
     family=FAMILY,
     unit="price / base unit",

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from mrcore import rolling
+from mrcore.rolling import EWMA, RollingMax, RollingMean, RollingMin, RollingOLS, RollingVariance
 
 Array = npt.NDArray[np.float64]
 K = TypeVar("K")
@@ -52,7 +52,7 @@ class Rolling:
 
     def mean(self, x: Array, window: int) -> Array:
         """Return the mean."""
-        return self._kernel(lambda: rolling.RollingMean(window)).batch(x)
+        return self._kernel(lambda: RollingMean(window)).batch(x)
 
     def sum(self, x: Array, window: int) -> Array:
         """Return the sum."""
@@ -60,19 +60,19 @@ class Rolling:
 
     def sd(self, x: Array, window: int) -> Array:
         """Return the population standard deviation (ddof 0)."""
-        return np.sqrt(self._kernel(lambda: rolling.RollingVariance(window, ddof=0)).batch(x))
+        return np.sqrt(self._kernel(lambda: RollingVariance(window, ddof=0)).batch(x))
 
     def max(self, x: Array, window: int) -> Array:
         """Return the maximum."""
-        return self._kernel(lambda: rolling.RollingMax(window)).batch(x)
+        return self._kernel(lambda: RollingMax(window)).batch(x)
 
     def min(self, x: Array, window: int) -> Array:
         """Return the minimum."""
-        return self._kernel(lambda: rolling.RollingMin(window)).batch(x)
+        return self._kernel(lambda: RollingMin(window)).batch(x)
 
     def ols(self, y: Array, x: Array, window: int) -> tuple[Array, Array]:
         """Return slope and classical t statistic of y on x, with an intercept."""
-        slope, _, _, t = self._kernel(lambda: rolling.RollingOLS(window)).batch(x, y)
+        slope, _, _, t = self._kernel(lambda: RollingOLS(window)).batch(x, y)
         return slope, t
 
     def ewma(self, x: Array, window: int, alpha: float) -> Array:
@@ -96,8 +96,8 @@ class _SeededEwma:
     """An EWMA that starts from a simple mean, as Wilder's and TA-Lib's do."""
 
     def __init__(self, window: int, alpha: float) -> None:
-        self._seed = rolling.RollingMean(window)
-        self._ewma = rolling.EWMA(alpha)
+        self._seed = RollingMean(window)
+        self._ewma = EWMA(alpha)
         self._seeded = False
 
     def batch(self, x: Array) -> Array:

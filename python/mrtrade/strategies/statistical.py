@@ -34,7 +34,7 @@ class StatisticalMeanReversion(Strategy):
         stop_reversions: float = Field(2.0, gt=0, description="stop, expected reversions")
         cost_bps: float = Field(4.0, ge=0, description="fees of a round trip, bps")
         min_spreads: float = Field(1.0, ge=0, description="reversion to expect above it, spreads")
-        vol_window: int = Field(30, ge=2, description="short window of volatility, bars")
+        vol_window: int = Field(15, ge=2, description="short window of volatility, bars")
         max_vol_ratio: float = Field(1.5, gt=0, description="no entry above this vol_ratio")
         kill_vol_ratio: float = Field(2.5, gt=0, description="leave above this vol_ratio")
         target_vol: float = Field(0.5, gt=0, description="full size up to it, 1/sqrt(year)")
