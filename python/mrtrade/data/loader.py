@@ -136,14 +136,14 @@ def load_tape(
 
     room = sum(entry.rows for entry in entries if entry.table == "book_delta_v2")
     room += sum(1 + len(one.rows) + len(one.late) for one in snapshots) + 1
-    columns = _Columns(room)
+    book_columns = _Columns(room)
     book = _BookStream(snapshots, low)
     for chunk in _chunks(store, "book_delta_v2", where, first, high, _DELTAS):
         for events in book.feed(_rows(chunk, instrument, book.counts)):
-            columns.add(events)
+            book_columns.add(events)
     for events in book.finish():
-        columns.add(events)
-    deltas = columns.done()
+        book_columns.add(events)
+    deltas = book_columns.done()
     if not len(deltas.time):
         raise StoreError(
             f"no book of {instrument.exchange} {instrument.symbol} from {_text(low)} to "
@@ -152,15 +152,14 @@ def load_tape(
             remedy="choose another start and end, or ingest those days",
         )
 
-    columns = _Columns(sum(entry.rows for entry in entries if entry.table == "trades"))
+    trade_columns = _Columns(sum(entry.rows for entry in entries if entry.table == "trades"))
     flow = _TradeStream(int(deltas.time[0]), book.last_received)
     for chunk in _chunks(store, "trades", where, first if low is None else low, high, _TRADES):
-        columns.add(flow.feed(chunk, instrument))
-    trades = columns.done()
+        trade_columns.add(flow.feed(chunk, instrument))
+    trades = trade_columns.done()
     if _entries(store, where, first, high) != entries:
         raise StoreError("the store was written to while it was read", remedy="run it again")
 
-    pauses = np.diff(deltas.time)
     return Tape(
         instrument=instrument,
         deltas=deltas,
@@ -172,7 +171,7 @@ def load_tape(
             "deltas": len(deltas.time),
             "trades": len(trades.time),
             "snapshots": len(snapshots),
-            "longest_pause_ns": int(pauses.max()) if pauses.size else 0,
+            "longest_pause_ns": book_columns.longest_pause_ns,
             **book.counts,
             **{f"delta_{name}": count for name, count in book.clock.counts.items()},
             **flow.counts,
@@ -411,8 +410,14 @@ class _Columns:
             np.empty(room, np.int64),
         )
         self._filled = 0
+        self.longest_pause_ns = 0
 
     def add(self, events: Events) -> None:
+        if not len(events.time):
+            return
+        before = self._columns.time[self._filled - 1] if self._filled else events.time[0]
+        pauses = np.diff(events.time, prepend=before)
+        self.longest_pause_ns = max(self.longest_pause_ns, int(pauses.max()))
         end = self._filled + len(events.time)
         self._columns.time[self._filled : end] = events.time
         self._columns.side[self._filled : end] = events.side
