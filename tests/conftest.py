@@ -1,6 +1,11 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# No test may depend on how busy the machine is.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -11,3 +16,14 @@ def shared_data() -> Path:
     if not SHARED.is_dir():
         pytest.skip(f"no recordings at {SHARED}")
     return SHARED
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item):
+    """Fail a test on the recordings that is skipped although they are there."""
+    report = yield
+    if report.skipped and item.get_closest_marker("shared") and SHARED.is_dir():
+        if not hasattr(report, "wasxfail"):
+            report.outcome = "failed"
+            report.longrepr = f"skipped although {SHARED} is there: {report.longrepr}"
+    return report

@@ -21,8 +21,6 @@ from libc.stdint cimport INT64_MAX, int8_t, int64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memmove, memset
 
-cimport cython
-
 from mrcore.book cimport (
     NO_KEY, book_free, book_init, book_lots, book_settle, ladder_key,
     ladder_next,

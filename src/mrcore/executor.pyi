@@ -1,5 +1,8 @@
 from typing import Self, final
 
+from mrcore.exchange import EVENTS as EVENTS
+from mrcore.exchange import TIFS as TIFS
+
 @final
 class Executor:
     @property

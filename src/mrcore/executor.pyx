@@ -15,10 +15,10 @@ cimport cython
 
 from mrcore.book cimport NO_KEY
 from mrcore.exchange cimport (
-    ACCEPTED, CANCEL_REJECTED, CANCELLED, EXPIRED, FILLED, IOC, PARTIALLY_FILLED, POST_ONLY,
+    ACCEPTED, CANCELLED, EXPIRED, FILLED, IOC, PARTIALLY_FILLED, POST_ONLY,
     REJECTED,
 )
-from mrcore.types cimport lots_t, nanos_t, side_t, tick_t
+from mrcore.types cimport lots_t, nanos_t, tick_t
 
 from mrcore.exchange import EVENTS, TIFS
 
@@ -118,6 +118,8 @@ cdef action_t executor_step(
         return action
     if need == 0 or now <= e.rejected:
         return action
+    if e.decision_mid != e.decision_mid:        # there was no mid when the target came
+        e.decision_mid = mid * tick_size
     action.act = SEND
     action.lots = need * action.side
     if urgent:

@@ -167,11 +167,13 @@ cdef tuple vpin_state(const vpin_t* v):
 
 
 cdef int vpin_restore(vpin_t* v, tuple state) except -1:
+    cdef Py_ssize_t head
     cdef bytes ring
-    v.bucket, v.filled, v.signed_fill, v.closed, v.head, v.to_calibrate, ring = state
-    if len(ring) != v.n * <Py_ssize_t>sizeof(double) or not 0 <= v.head < v.n:
-        raise ValueError("this state is not of a VPIN with as many buckets")
+    v.bucket, v.filled, v.signed_fill, v.closed, head, v.to_calibrate, ring = state
+    if len(ring) != v.n * <Py_ssize_t>sizeof(double) or not 0 <= head < v.n:
+        raise ValueError("this state is of another number of buckets")
     memcpy(v.ring, <const char*>ring, len(ring))
+    v.head = head
     return 0
 
 

@@ -3,9 +3,16 @@ from typing import Any, Final, Self, TypeAlias, final
 import numpy as np
 from numpy.typing import NDArray
 
+from mrcore.exchange import FILL_DTYPE as FILL_DTYPE
+from mrcore.exchange import ORDER_DTYPE as ORDER_DTYPE
+from mrcore.exchange import ORDER_EVENT_DTYPE as ORDER_EVENT_DTYPE
+from mrcore.exchange import QUEUE_MODELS as QUEUE_MODELS
+from mrcore.exchange import TIFS as TIFS
+
 SAMPLE_COLUMNS: Final[tuple[str, ...]]
 
-Columns: TypeAlias = tuple[
+# time, side, tick, lots
+_Columns: TypeAlias = tuple[
     NDArray[np.int64], NDArray[np.int8], NDArray[np.int32], NDArray[np.int64]
 ]
 
@@ -32,7 +39,7 @@ class Replay:
         multiplier: float = 1.0,
         window: int = ...,
     ) -> Self: ...
-    def feed(self, deltas: Columns, trades: Columns) -> None: ...
+    def feed(self, deltas: _Columns, trades: _Columns) -> None: ...
     def advance(self, until_ns: int) -> int: ...
     def finish(self) -> int: ...
     def set_target(

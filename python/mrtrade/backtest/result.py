@@ -1,0 +1,185 @@
+"""What a backtest hands back, and how it is kept on disk."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from mrtrade.backtest import manifest as manifests
+from mrtrade.backtest import tables
+from mrtrade.backtest.waterfall import Waterfall
+from mrtrade.errors import RunError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+FRAMES = ("fills", "orders", "equity", "trades")
+OUTPUTS = (*(f"{name}.parquet" for name in FRAMES), "stats.json", "report.html")
+"""Files of a saved result that a rerun must give again, bit by bit."""
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """The outcome of one backtest.
+
+    Attributes
+    ----------
+    fills
+        One row a fill: ``time`` (exchange clock, UTC), ``order_id``, ``side`` (+1 buy, -1 sell),
+        ``price``, ``quantity`` (base units), ``is_maker``, ``fee`` (quote, > 0 paid), ``mid`` just
+        before, ``decision_mid``, and ``position`` (base units) and ``cash`` (quote) after it.
+    orders
+        One row an order event: ``time, order_id, event, side, tif, price, quantity, remaining``.
+    equity
+        Marks at the decision times (local clock, UTC): ``mid, position, cash, fees, equity``.
+    trades
+        Round trips, see `mrtrade.backtest.ledger.round_trips`.
+    stats
+        Measures by readable name; None where one cannot be judged.
+    notes
+        Why a measure is None, by its name.
+    costs
+        The cost waterfall.
+    manifest
+        What the run was made from; see `mrtrade.backtest.manifest`.
+    timing
+        ``finished`` (UTC), ``wall_s``, ``cpu_s``, ``events``, ``events_per_s``: differs every time.
+    """
+
+    fills: pd.DataFrame
+    orders: pd.DataFrame
+    equity: pd.DataFrame
+    trades: pd.DataFrame
+    stats: pd.Series[Any]
+    notes: dict[str, str]
+    costs: Waterfall
+    manifest: dict[str, Any]
+    timing: dict[str, Any]
+
+    def report(self, path: str | Path) -> Path:
+        """Write a self-contained HTML report; without matplotlib it has tables only."""
+        from mrtrade.backtest.report import html
+
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(html(self), encoding="utf-8", newline="\n")
+        return path
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the tables, the report and the manifest; all of them or nothing.
+
+        The files are written beside the folder and moved into place. An older run in the folder is
+        replaced; a folder that holds anything else is left alone.
+
+        Returns
+        -------
+        pathlib.Path
+            The folder.
+        """
+        folder = Path(folder)
+        _refuse_foreign(folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".saving-", dir=folder.parent) as scratch:
+            new = Path(scratch) / "new"
+            new.mkdir()
+            self._write(new)
+            if folder.exists():
+                folder.rename(Path(scratch) / "old")
+            new.rename(folder)
+        return folder
+
+    def _write(self, folder: Path) -> None:
+        for name in FRAMES:
+            _write_parquet(getattr(self, name), folder / f"{name}.parquet")
+        figures = {
+            "stats": self.stats.to_dict(),
+            "notes": self.notes,
+            "costs": asdict(self.costs),
+        }
+        _write_text(folder / "stats.json", manifests.to_json(figures))
+        self.report(folder / "report.html")
+        outputs = {name: manifests.sha256(folder / name) for name in OUTPUTS}
+        _write_text(
+            folder / "manifest.json", manifests.to_json({**self.manifest, "outputs": outputs})
+        )
+        _write_text(folder / "timing.json", manifests.to_json(self.timing))
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Result:
+        """Read a saved result."""
+        from mrtrade.backtest.runs import read_manifest
+
+        folder = Path(folder)
+        manifest = read_manifest(folder)
+        manifest.pop("outputs", None)
+        try:
+            figures = json.loads((folder / "stats.json").read_text(encoding="utf-8"))
+            timing = json.loads((folder / "timing.json").read_text(encoding="utf-8"))
+            frames = {name: _read_parquet(folder / f"{name}.parquet") for name in FRAMES}
+        except (OSError, ValueError) as error:
+            raise RunError(
+                f"not a complete run: {error}", file=folder, remedy="run the backtest again"
+            ) from None
+        frames["equity"] = frames["equity"].set_index("time")
+        return cls(
+            **frames,
+            stats=pd.Series(figures["stats"], dtype=object, name="stats"),
+            notes=figures["notes"],
+            costs=Waterfall(**figures["costs"]),
+            manifest=manifest,
+            timing=timing,
+        )
+
+    def __rich__(self) -> Table:
+        """Show a table in a rich console."""
+        return tables.console(self)
+
+    def _repr_html_(self) -> str:
+        """Show the same tables in a notebook."""
+        from mrtrade.backtest.report import summary
+
+        return summary(self)
+
+
+def _refuse_foreign(folder: Path) -> None:
+    """Raise if replacing the folder would delete anything that is not a run's own file."""
+    if not folder.exists():
+        return
+    own = {*OUTPUTS, "manifest.json", "timing.json"}
+    foreign = sorted(set(os.listdir(folder)) - own) if folder.is_dir() else [folder.name]
+    if foreign:
+        raise RunError(
+            "would be replaced, but it is not a run's own",
+            file=folder / foreign[0] if folder.is_dir() else folder,
+            remedy="save the run in a folder of its own",
+        )
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8", newline="\n")
+
+
+def _write_parquet(frame: pd.DataFrame, path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if frame.index.name is not None:
+        frame = frame.reset_index()
+    # Without pandas' own metadata: it names the pandas version, which is not the data's affair.
+    table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
+    pq.write_table(table, path, compression="zstd")
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    import pyarrow.parquet as pq
+
+    # ParquetFile, not read_table: a path such as exchange=x/ must not add columns.
+    with pq.ParquetFile(path) as file:
+        frame: pd.DataFrame = file.read().to_pandas()
+    return frame

@@ -1,0 +1,243 @@
+"""What a strategy is: rules that say when to enter and when to leave, row by row.
+
+A strategy states its rules for single rows, without a memory; `Strategy` adds the memory (a
+position is held from an entry until its exit) in two forms, for a whole frame without a loop and
+for one decision at a time, which give the same targets. So one class runs in backtest and live.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from mrtrade.errors import ConfigError
+
+Array = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+Row = Mapping[str, Array]
+
+
+class StrategyParams(BaseModel):
+    """Base of a strategy's parameters: validated, frozen, unknown names refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What to do at each row, whatever was done before.
+
+    Where entry and exit come together the entry counts, and long comes before short. Comparisons
+    with NaN are false, so a feature without a value neither enters nor leaves.
+
+    Attributes
+    ----------
+    enter_long, enter_short : ndarray of bool
+        Take the position, unless it is held already.
+    exit_long, exit_short : ndarray of bool
+        Leave it, if it is held.
+    size : ndarray or float
+        Share of the largest position for entries at this row, clipped to 0..1; 0 or NaN: no entry.
+    stop_bps : ndarray or float
+        Loss at which the position is closed, bps of the entry price; NaN: none.
+    hold_s : ndarray or float
+        Seconds after which the position is closed; NaN: no limit.
+    """
+
+    enter_long: Mask
+    enter_short: Mask
+    exit_long: Mask
+    exit_short: Mask
+    size: Array | float = 1.0
+    stop_bps: Array | float = np.nan
+    hold_s: Array | float = np.nan
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A position to hold from now on.
+
+    Attributes
+    ----------
+    target : float
+        Share of the largest position, -1 (short) to 1 (long).
+    stop_bps, hold_s : float
+        As in `Rules`; NaN when flat.
+    """
+
+    target: float
+    stop_bps: float = np.nan
+    hold_s: float = np.nan
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a strategy sees at a decision.
+
+    Attributes
+    ----------
+    time_ns : int
+        Local clock.
+    features : Mapping of str to float
+        The strategy's features at this time.
+    bid, ask : float
+        Top of the book.
+    position : float
+        Base units.
+    equity : float
+        Quote currency.
+    """
+
+    time_ns: int
+    features: Mapping[str, float]
+    bid: float = np.nan
+    ask: float = np.nan
+    position: float = 0.0
+    equity: float = np.nan
+
+
+class Strategy:
+    """Base class: give `features`, `Params` and `rules`.
+
+    Parameters
+    ----------
+    params : Params or Mapping, optional
+        Defaults where nothing is given.
+
+    Attributes
+    ----------
+    features : tuple of str
+        Features that `rules` reads, see :mod:`mrtrade.features`. A class attribute, or a property
+        where they hang on the parameters.
+
+    Examples
+    --------
+    >>> from mrtrade.strategies import Rules, Strategy, StrategyParams
+    >>> class FadeImbalance(Strategy):
+    ...     features = ("imbalance_5",)
+    ...
+    ...     class Params(StrategyParams):
+    ...         entry: float = 0.6
+    ...
+    ...     def rules(self, row):
+    ...         x = row["imbalance_5"]
+    ...         return Rules(x < -self.params.entry, x > self.params.entry, x >= 0, x <= 0)
+    """
+
+    class Params(StrategyParams):
+        """No parameters."""
+
+    features: tuple[str, ...] = ()
+
+    def __init__(self, params: BaseModel | Mapping[str, Any] | None = None) -> None:
+        given = params.model_dump() if isinstance(params, BaseModel) else dict(params or {})
+        try:
+            self.params: Any = self.Params.model_validate(given)
+        except ValidationError as error:
+            raise ConfigError(_explain(type(self), error)) from None
+        self._held = Target(0.0)
+
+    def rules(self, row: Row) -> Rules:
+        """State the rules for rows of features.
+
+        Parameters
+        ----------
+        row : Mapping of str to ndarray
+            The features: a whole frame's columns, or arrays of one value. The result may depend on
+            each row's own values only.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no rules")
+
+    def targets(self, features: pd.DataFrame) -> pd.DataFrame:
+        """Return the target at each row of a frame that starts flat.
+
+        Parameters
+        ----------
+        features : DataFrame
+            Columns `features` at decision times.
+
+        Returns
+        -------
+        DataFrame
+            ``target`` in -1..1, ``stop_bps`` and ``hold_s`` as of the entry (NaN: none), on the
+            same index.
+        """
+        row = {name: features[name].to_numpy(dtype=np.float64) for name in self.features}
+        rules, terms = self._evaluate(row, len(features))
+        side = _held_side(rules)
+        # The terms of a position are those of the row at which its run of one side began.
+        begins = np.diff(side, prepend=np.int8(0)) != 0
+        terms = terms[:, np.maximum(_latest(begins), 0)]
+        terms[:, side == 0] = np.array([[0.0], [np.nan], [np.nan]])
+        return pd.DataFrame(
+            {"target": side * terms[0], "stop_bps": terms[1], "hold_s": terms[2]},
+            index=features.index,
+        )
+
+    def on_decision(self, ctx: Context) -> Target | None:
+        """Return the target from now on, or None where it stays what it was (flat at first)."""
+        row = {name: np.array([ctx.features[name]], dtype=np.float64) for name in self.features}
+        rules, terms = self._evaluate(row, 1)
+        held = np.sign(self._held.target)
+        if rules.enter_long[0]:
+            side = 1
+        elif rules.enter_short[0]:
+            side = -1
+        elif (held > 0 and rules.exit_long[0]) or (held < 0 and rules.exit_short[0]):
+            side = 0
+        else:
+            return None
+        if side == held:
+            return None
+        size, stop_bps, hold_s = (float(term) for term in terms[:, 0])
+        self._held = Target(side * size, stop_bps, hold_s) if side else Target(0.0)
+        return self._held
+
+    def _evaluate(self, row: Row, rows: int) -> tuple[Rules, Array]:
+        """Return the rules with entries of one side and a size only; rows of size, stop, hold."""
+        with np.errstate(divide="ignore", invalid="ignore"):  # a ratio with nothing below is NaN
+            rules = self.rules(row)
+        terms = np.empty((3, rows))
+        terms[0] = np.clip(rules.size, 0.0, 1.0)
+        terms[1] = rules.stop_bps
+        terms[2] = rules.hold_s
+        sized = terms[0] > 0.0
+        long = rules.enter_long & sized
+        return replace(rules, enter_long=long, enter_short=rules.enter_short & sized & ~long), terms
+
+
+def _latest(events: Mask) -> npt.NDArray[np.int64]:
+    """Row of the latest event at or before each row; -1: none."""
+    return np.maximum.accumulate(np.where(events, np.arange(len(events)), -1))
+
+
+def _held_side(rules: Rules) -> npt.NDArray[np.int8]:
+    """Side held after each row: that of the latest entry, unless an exit came after it."""
+    long, short = _latest(rules.enter_long), _latest(rules.enter_short)
+    is_long = (long > short) & (_latest(rules.exit_long) <= long)
+    is_short = (short > long) & (_latest(rules.exit_short) <= short)
+    return is_long.astype(np.int8) - is_short.astype(np.int8)
+
+
+def _explain(strategy: type[Strategy], error: ValidationError) -> str:
+    """Return what is wrong with parameters, a line each."""
+    known = strategy.Params.model_fields
+    lines = []
+    for fault in error.errors():
+        name = ".".join(str(part) for part in fault["loc"])
+        if fault["type"] == "extra_forbidden":
+            near = get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(known) or 'none'}"
+            lines.append(f"{strategy.__name__} has no parameter {name!r}; {hint}")
+        else:
+            at = f"parameter {name!r} of {strategy.__name__}" if name else strategy.__name__
+            was = f", was {fault['input']!r}" if name else ""
+            lines.append(f"{at}: {fault['msg']}{was}")
+    return "\n".join(lines)

@@ -1,0 +1,281 @@
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from mrcore.flow import VPIN
+
+from mrcore.replay import SAMPLE_COLUMNS, Replay
+
+from ..oracle.replay import samples as slow_samples
+from .feeds import LOT, MS, TICK, columns, market_tape, tapes
+
+TIMES = st.lists(st.integers(0, 200), max_size=8, unique=True).map(
+    lambda ms: np.array(sorted(ms), np.int64) * MS
+)
+
+
+def column(r, name):
+    return r.samples()[:, SAMPLE_COLUMNS.index(name)]
+
+
+@given(tape=tapes(), times=TIMES, latency=st.sampled_from([0, MS, 7 * MS]))
+def test_samples_equal_the_slow_ones(tape, times, latency):
+    r = Replay(TICK, LOT, sample_times=times, feed_latency_ns=latency)
+    r.feed(*tape)
+    r.advance(10_000 * MS)
+    truth = slow_samples(*tape, times.tolist(), latency, TICK, LOT)
+    assert len(r.samples()) == len(times)
+    for name in truth[0] if truth else ():
+        if name in SAMPLE_COLUMNS:
+            expected = [row[name] for row in truth]
+            np.testing.assert_allclose(column(r, name), expected, rtol=1e-12, err_msg=name)
+
+
+def test_vpin_and_kyle_are_those_of_the_flow_module():
+    deltas, trades = market_tape()
+    times = np.arange(deltas[0][0] + 10**9, deltas[0][-1], 10**8)
+    r = Replay(0.1, 0.001, sample_times=times, vpin_bucket=0.5, vpin_buckets=5, kyle_window=20)
+    r.feed(deltas, trades)
+    r.finish()
+    vpin, at = VPIN(0.5, 5), 0
+    for k, t in enumerate(times):
+        while at < len(trades[0]) and trades[0][at] <= t:
+            vpin.update(int(trades[1][at]), trades[3][at] * 0.001)
+            at += 1
+        np.testing.assert_allclose(column(r, "vpin")[k], vpin.value, rtol=1e-6)
+    mid = (column(r, "bid") + column(r, "ask")) / 2
+    flow = column(r, "buy_volume") - column(r, "sell_volume")
+    for k in range(40, len(times), 17):
+        x, y = flow[k - 19 : k + 1], np.diff(mid)[k - 20 : k]
+        expected = np.cov(x, y)[0, 1] / np.var(x, ddof=1)
+        np.testing.assert_allclose(column(r, "kyle_lambda")[k], expected, rtol=1e-8)
+
+
+SCHEDULE = st.lists(
+    st.tuples(
+        st.integers(0, 200),
+        st.integers(-6, 6),
+        st.booleans(),
+        st.sampled_from([0, 0, 2]),
+        st.sampled_from([0, 0, 15]),
+        st.sampled_from([0, 10]),
+        st.booleans(),
+    ),
+    max_size=8,
+).map(lambda rows: sorted(rows, key=lambda row: row[0]))
+
+
+def everything(r):
+    """All outputs as bytes: the same bits, NaN too."""
+    return [a.tobytes() for a in (r.samples(), r.orders(), r.order_events(), r.fills())]
+
+
+def replay(times, latency, **options):
+    return Replay(
+        TICK, LOT, sample_times=times, feed_latency_ns=latency, entry_latency_ns=latency,
+        response_latency_ns=latency, maker_fee=0.0001, taker_fee=0.0005, kyle_window=3,
+        vpin_bucket=2.0, vpin_buckets=2, **options,
+    )  # fmt: skip
+
+
+def schedule(r, rows):
+    at, lots, aggressive, stop, hold, timeout, give_up = (
+        zip(*rows, strict=True) if rows else ((),) * 7
+    )
+    ms = [np.array(c, np.int64) * MS for c in (at, hold, timeout)]
+    r.schedule(
+        ms[0], np.array(lots, np.int64), np.array(aggressive, bool), np.array(stop, np.int64),
+        ms[1], ms[2], np.array(give_up, bool),
+    )  # fmt: skip
+
+
+@given(
+    tape=tapes(), times=TIMES, rows=SCHEDULE, latency=st.sampled_from([0, MS, 7 * MS]),
+    stops=st.lists(st.integers(0, 400), max_size=6), model=st.sampled_from(["power", "strict"]),
+)  # fmt: skip
+def test_any_chunking_gives_the_same_bits(tape, times, rows, latency, stops, model):
+    whole = replay(times, latency, queue_model=model)
+    schedule(whole, rows)
+    whole.feed(*tape)
+    whole.advance(10_000 * MS)
+
+    parts = replay(times, latency, queue_model=model, window=16)
+    schedule(parts, rows)
+    done = [0, 0]
+    for stop in sorted(stops):
+        edges = [int(np.searchsorted(c[0], stop * MS, side="right")) for c in tape]
+        parts.feed(*(tuple(c[a:b] for c in s) for s, a, b in zip(tape, done, edges, strict=True)))
+        done = edges
+        parts.advance(stop * MS)
+    parts.feed(*(tuple(c[a:] for c in s) for s, a in zip(tape, done, strict=True)))
+    parts.advance(10_000 * MS)
+    assert everything(whole) == everything(parts)
+
+
+@given(tape=tapes(), rows=SCHEDULE, latency=st.sampled_from([0, MS, 7 * MS]))
+def test_a_schedule_equals_stepping(tape, rows, latency):
+    whole = replay(None, latency)
+    schedule(whole, rows)
+    whole.feed(*tape)
+    whole.advance(10_000 * MS)
+    steps = replay(None, latency)
+    steps.feed(*tape)
+    for at, lots, aggressive, stop, hold, timeout, give_up in rows:
+        steps.advance(at * MS)
+        steps.set_target(
+            lots, aggressive=aggressive, stop_ticks=stop, hold_ns=hold * MS,
+            timeout_ns=timeout * MS, give_up=give_up,
+        )  # fmt: skip
+    steps.advance(10_000 * MS)
+    # two targets at one time: the schedule acts once, on the later
+    if len({row[0] for row in rows}) == len(rows):
+        assert everything(whole) == everything(steps)
+
+
+@given(tape=tapes(), rows=SCHEDULE, cut=st.integers(0, 200), seed=st.integers(0, 9))
+def test_nothing_depends_on_the_future(tape, rows, cut, seed):
+    """Garbage after the cut changes no sample, order event or fill up to it."""
+    rng = np.random.default_rng(seed)
+    times = np.arange(0, 300, 10, dtype=np.int64) * MS
+    other = []
+    for time, side, tick, lots in tape:
+        late = time > cut * MS
+        tick, lots = tick.copy(), lots.copy()
+        tick[late] = rng.integers(80, 120, late.sum())
+        lots[late] = rng.integers(1, 99, late.sum())
+        other.append((time, side, tick, lots))
+    seen = []
+    for feed in (tape, other):
+        r = replay(times, MS)
+        schedule(r, rows)
+        r.feed(*feed)
+        r.advance(10_000 * MS)
+        n = int(np.searchsorted(times, cut * MS + MS, side="right"))  # received by then
+        seen.append(
+            [
+                r.samples()[:n].tobytes(),
+                *(a[a["time"] <= cut * MS].tobytes() for a in (r.order_events(), r.fills())),
+            ]
+        )
+    assert seen[0] == seen[1]
+
+
+def test_the_executor_reaches_its_target_on_a_liquid_market():
+    deltas, trades = market_tape(n_deltas=60_000)
+    start = int(deltas[0][0])
+    r = Replay(
+        0.1, 0.001, feed_latency_ns=MS, entry_latency_ns=MS, response_latency_ns=MS,
+        maker_fee=0.0002, taker_fee=0.0005,
+    )  # fmt: skip
+    r.feed(deltas, trades)
+    r.advance(start + 10**9)
+    r.set_target(500, timeout_ns=5 * 10**9)
+    r.advance(start + 20 * 10**9)
+    assert r.position_lots == 500
+    r.set_target(-500, aggressive=True)
+    r.advance(start + 21 * 10**9)
+    assert r.position_lots == -500
+    r.set_target(0)
+    r.finish()
+    assert r.position_lots == r.exchange_position_lots == 0
+    fills = r.fills()
+    assert fills["maker"].any()
+    assert not fills["maker"].all()
+    np.testing.assert_allclose(r.cash, fills["cash"][-1])
+
+
+def test_zero_signal_zero_cost_is_zero():
+    r = Replay(0.1, 0.001)
+    r.feed(*market_tape())
+    r.advance(int(r.counters["events"]))
+    r.set_target(0)
+    r.finish()
+    assert (r.cash, r.fees, r.position_lots, len(r.orders())) == (0.0, 0.0, 0, 0)
+
+
+def test_trades_come_before_deltas_of_the_same_time():
+    """The trade eats the queue first, so the delta that reports it is no cancellation."""
+    book = columns([(0, 1, 99, 4), (0, -1, 101, 4), (5 * MS, 1, 99, 2)])
+    r = Replay(TICK, LOT, queue_model="power", queue_power=1.0)
+    r.feed(book, columns([(5 * MS, -1, 99, 2), (6 * MS, -1, 99, 2), (7 * MS, -1, 99, 1)]))
+    r.advance(MS)
+    r.submit(1, 99, 1)
+    r.finish()
+    # F: 4, then 2 by the trade; the delta explains nothing more; 0 at 6 ms, our turn at 7 ms
+    assert r.fills()["time"].tolist() == [7 * MS]
+
+
+def test_two_replays_run_at_once():
+    tape = market_tape()
+    alone = Replay(0.1, 0.001, sample_times=np.arange(tape[0][0][0], tape[0][0][-1], 10**8))
+    alone.feed(*tape)
+    alone.finish()
+    pair = []
+    for _ in range(2):
+        r = Replay(0.1, 0.001, sample_times=np.arange(tape[0][0][0], tape[0][0][-1], 10**8))
+        r.feed(*tape)
+        pair.append(r)
+    threads = [threading.Thread(target=r.finish) for r in pair]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    for r in pair:
+        np.testing.assert_array_equal(r.samples(), alone.samples())
+
+
+def test_read_only_columns_are_taken_and_kept_alive():
+    tape = tuple(tuple(c.copy() for c in s) for s in market_tape())
+    for stream in tape:
+        for c in stream:
+            c.flags.writeable = False
+    r = Replay(0.1, 0.001)
+    n = sum(len(s[0]) for s in tape)
+    r.feed(*tape)
+    del tape, stream, c
+    assert r.finish() == n
+
+
+@pytest.mark.parametrize(
+    ("deltas", "trades", "message"),
+    [
+        ([(5, 1, 100, 1), (4, 1, 100, 1)], [], "deltas row 1: time 4"),
+        ([(5, 2, 100, 1)], [], "deltas row 0: .*side 2"),
+        ([(5, 1, -1, 1)], [], "tick -1"),
+        ([(5, 1, 100, -1)], [], "lots -1"),
+        ([(5, 1, 100, 1)], [(5, 0, 100, 1)], "trades row 0: .*side 0"),
+        ([(5, 1, 100, 1)], [(6, 1, 100, 1), (6, 1, 100, 0)], "trades row 1"),
+    ],
+)
+def test_a_bad_tape_names_its_row_and_nothing_is_taken(deltas, trades, message):
+    r = Replay(TICK, LOT)
+    with pytest.raises(ValueError, match=message):
+        r.feed(columns(deltas), columns(trades))
+    assert r.finish() == 0
+    r = Replay(TICK, LOT)
+    r.feed(columns([(0, 1, 100, 1)]), columns([]))
+    r.advance(10)
+    with pytest.raises(ValueError, match="start at 10 or later"):
+        r.feed(columns([(9, 1, 100, 1)]), columns([]))
+    with pytest.raises(ValueError, match="differ in length"):
+        r.feed((*columns([(11, 1, 100, 1)])[:3], np.empty(0, np.int64)), columns([]))
+
+
+def test_bad_options():
+    for bad in (
+        {"queue_model": "lucky"}, {"kyle_window": 2}, {"vpin_buckets": 0}, {"queue_power": 0.0},
+        {"entry_latency_ns": -1}, {"maker_fee": float("nan")}, {"multiplier": 0.0},
+        {"vpin_bucket": -1.0}, {"sample_times": np.array([2, 1])},
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=next(iter(bad))):
+            Replay(TICK, LOT, **bad)
+    r = Replay(TICK, LOT)
+    r.advance(5)
+    with pytest.raises(ValueError, match="cannot go back"):
+        r.advance(4)
+    with pytest.raises(ValueError, match="start at 5"):
+        schedule(r, [(0, 1, False, 0, 0, 0, False)])
+    with pytest.raises(ValueError, match="stop_ticks must be >= 0, was -1 at row 0"):
+        schedule(r, [(1, 1, False, -1, 0, 0, False)])
