@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mrcore.book import L2Book
-from mrtrade.data.loader import _Clock, find_instrument, load_tape
+from mrtrade.data.loader import find_instrument, load_tape
 from mrtrade.data.parquet import ParquetStore
+from mrtrade.data.streams import Clock
 from mrtrade.errors import ConfigError, StoreError
 from mrtrade.instruments import instrument
 
@@ -157,7 +158,7 @@ def test_receive_clock_behind_the_exchange_clock(store):
 def test_clock_is_causal_monotone_and_the_same_for_every_chunking(rows, size):
     received = np.cumsum([gap for gap, _ in rows])
     origin = np.array([stated for _, stated in rows])
-    clock = _Clock(offset=7)
+    clock = Clock(offset=7)
     parts = [
         clock.times(origin[at : at + size], received[at : at + size])
         for at in range(0, len(rows), size)

@@ -35,7 +35,10 @@ from mrtrade.errors import StoreError
 from mrtrade.instruments import from_lake, to_lake
 
 ROW_GROUP_ROWS = 1 << 20
-"""Rows of a row group, and about the rows in memory at a time."""
+"""Rows of a row group."""
+
+BATCH_ROWS = 1 << 17
+"""Rows given out at a time: small enough that their copies do not count beside a tape."""
 
 _PART = "part.parquet"
 _MANIFEST = "_manifest.json"  # other readers pass over names that begin with _ or .
@@ -103,7 +106,7 @@ class ParquetStore:
         end: Scalar | None = None,
         columns: Sequence[str] | None = None,
     ) -> Iterator[Chunk]:
-        """Yield the rows of a span in order, about a million at a time."""
+        """Yield the rows of a span in order, a batch at a time."""
         if not self.days(table, exchange, symbol):
             raise self._nothing(table, exchange, symbol)
         low, high = _span(start, end)
@@ -115,13 +118,16 @@ class ParquetStore:
             with pq.ParquetFile(path, pre_buffer=False) as file:
                 for index in range(file.num_row_groups):
                     group = file.metadata.row_group(index)
-                    if _overlaps(group, low, high):
-                        rows = file.read_row_group(index, columns=wanted)
-                        times = rows["received_time"].to_numpy()
+                    if not _overlaps(group, low, high):
+                        first += group.num_rows
+                        continue
+                    for batch in file.iter_batches(BATCH_ROWS, row_groups=[index], columns=wanted):
+                        times = batch["received_time"].to_numpy()
                         a, b = (int(cut) for cut in np.searchsorted(times, [low, high]))
                         if b > a:
-                            yield Chunk(str(path), first + a, rows.slice(a, b - a).select(names))
-                    first += group.num_rows
+                            rows = pa.Table.from_batches([batch.slice(a, b - a).select(names)])
+                            yield Chunk(str(path), first + a, rows)
+                        first += len(batch)
 
     def read(
         self,

@@ -108,7 +108,7 @@ class Store(Protocol):
         end: Scalar | None = None,
         columns: Sequence[str] | None = None,
     ) -> Iterator[Chunk]:
-        """Yield the rows of a span in order, about a million at a time."""
+        """Yield the rows of a span in order, a batch at a time."""
         ...
 
     def read(
