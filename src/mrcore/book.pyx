@@ -411,6 +411,7 @@ cdef class L2Book:
         cdef Py_ssize_t i, n = side.shape[0]
         cdef book_t* b = &self.c
         cdef int64_t last = self.message, stale = self.snapshot_message
+        cdef int64_t dropped = 0
         cdef lots_t signs = 0
         same_length(n, tick.shape[0], lots.shape[0])
         if message is not None:
@@ -438,12 +439,13 @@ cdef class L2Book:
                         book_settle(b)
                         last = message[i]
                     if cython.unlikely(last <= stale):
-                        self.stale_rows += 1
+                        dropped += 1
                     elif cython.unlikely(side[i] == 0):
                         book_clear(b)
                     else:
                         book_set(b, side[i], tick[i], lots[i])
         self.message = last
+        self.stale_rows += dropped
         check_memory(&self.c)
 
     def apply_float(self, const cython.uchar[::1] side_is_bid not None,

@@ -121,6 +121,7 @@ ctypedef struct replay_t:
     lots_t position                 # fills whose response has arrived
     int64_t events
     nanos_t now                     # local time reached
+    bint undecided                  # the executor has not yet looked at what is known now
 
 
 cdef inline nanos_t next_time(const tape_t* t, Py_ssize_t row) noexcept nogil:
@@ -416,8 +417,14 @@ cdef void trade_until(replay_t* r, nanos_t stop) noexcept nogil:
 
 
 cdef void run(replay_t* r, nanos_t until) noexcept nogil:
-    """All that is known at `until`: local data and responses up to it, the exchange before it."""
+    """All that is known at `until`: local data and responses up to it, the exchange before it.
+
+    The executor's own look at `until` waits for the next call, as a target may still be set.
+    """
     cdef nanos_t front, request, data
+    if r.undecided and r.now < until:
+        act(r, r.now)
+        r.undecided = False
     while not (r.exchange.failed or r.book.failed or r.exchange.book.failed):
         front = min(bus_next(&r.exchange.responses, NEVER), max(next_decision(r), r.now))
         if r.executing and executor_watches(&r.executor):
@@ -439,6 +446,9 @@ cdef void run(replay_t* r, nanos_t until) noexcept nogil:
             receive(r, front)
             respond(r, front)
             decide(r, front)
+            if front == until:
+                r.undecided = True
+                break
             act(r, front)
     receive(r, until)
     r.now = until
@@ -677,7 +687,10 @@ cdef class Replay:
 
     def set_target(self, lots_t lots, *, bint aggressive=False, tick_t stop_ticks=0,
                    nanos_t hold_ns=0, nanos_t timeout_ns=0, bint give_up=False):
-        """Want a position of `lots` (signed) from now on; see `mrcore.executor.Executor`."""
+        """Want a position of `lots` (signed) from now on; see `mrcore.executor.Executor`.
+
+        The executor acts on it when the replay goes on.
+        """
         self.started()
         if stop_ticks < 0 or hold_ns < 0 or timeout_ns < 0:
             raise ValueError("stop_ticks, hold_ns and timeout_ns must be >= 0, were "
@@ -685,8 +698,7 @@ cdef class Replay:
         self.c.executing = True
         executor_target(&self.c.executor, self.c.now, lots, aggressive, stop_ticks, hold_ns,
                         timeout_ns, give_up, local_mid(&self.c))
-        act(&self.c, self.c.now)
-        self.check()
+        self.c.undecided = True
 
     def schedule(self, time_ns, lots, aggressive, stop_ticks, hold_ns, timeout_ns, give_up):
         """Targets known beforehand, as `set_target` at each of these local times.

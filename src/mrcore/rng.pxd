@@ -50,7 +50,7 @@ cdef inline double rng_uniform(rng_t* r) noexcept nogil:
 
 
 cdef inline int64_t minus_log(uint64_t bits) noexcept nogil:
-    """-ln(bits / 2**64) in units of 2**-32, error below 4 units; bits > 0."""
+    """-ln(bits / 2**64) in units of 2**-32, within 16 of them; bits > 0."""
     cdef int64_t halvings = 1, m, z, z2, series
     cdef int j
     while not bits >> 63:
@@ -84,7 +84,7 @@ cdef inline double rng_normal(rng_t* r) noexcept nogil:
 
 
 cdef inline int64_t scaled_exp(double scale, double x) noexcept nogil:
-    """Nearest integer to scale * e**x; the result must be below 2**60."""
+    """scale * e**x to 1 part in 5e7, rounded; the result must be below 2**60."""
     cdef int64_t y = <int64_t>(x * 6196328018.719481)  # log2(e) * 2**32
     cdef int64_t whole = y >> 32, t, series = 1 << 30
     cdef int n

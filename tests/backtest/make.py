@@ -32,7 +32,7 @@ def fills_of(rows, capital=CAPITAL, multiplier=1.0):
 def equity_of(fills, mids, capital=CAPITAL, multiplier=1.0, step=1):
     """Marks every `step` seconds from the start at the given mids."""
     times = START + np.arange(len(mids)) * step * SECOND
-    at = np.searchsorted(fills["time"].array.asi8, times, side="right")
+    at = np.searchsorted(fills["time"].array.asi8, times, side="left")
     position = np.concatenate(([0.0], fills["position"]))[at]
     cash = np.concatenate(([capital], fills["cash"]))[at]
     fees = np.concatenate(([0.0], fills["fee"].cumsum()))[at]
@@ -68,8 +68,8 @@ def manifest_of(**config):
     instrument = {"exchange": "BINANCE", "symbol": "BTC/USDT", "multiplier": 1.0}
     data = {
         "fingerprint": "ab" * 32,
-        "start": "2024-08-08 23:54:13+00:00",
-        "end": "2024-08-09 00:05:03+00:00",
+        "start": "2024-08-08 23:54:13 UTC",
+        "end": "2024-08-09 00:05:03 UTC",
         "deltas": 1000,
         "trades": 20,
     }

@@ -112,9 +112,7 @@ def test_a_late_snapshot_needs_the_deltas_received_before_it(shared_data, buffer
     assert (book.crossed == 0) == buffered
 
 
-@pytest.mark.parametrize(
-    ("exchange", "symbol", "day"), [r[:3] for r in RECORDINGS if r[1] != "BTC-USD-PERP"]
-)
+@pytest.mark.parametrize(("exchange", "symbol", "day"), [r[:3] for r in RECORDINGS])
 def test_tape_leaves_the_same_book(shared_data, tmp_path, exchange, symbol, day):
     recording = Recording(shared_data, exchange, symbol, day)
     book, number = recording.seeded_book()

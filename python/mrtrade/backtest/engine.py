@@ -25,11 +25,10 @@ from mrtrade.backtest.waterfall import waterfall
 from mrtrade.clock import NS_PER_SECOND, from_ns, to_ns
 from mrtrade.config import BacktestConfig, load_config
 from mrtrade.errors import ConfigError, RunError
-from mrtrade.instruments import Instrument, instrument
+from mrtrade.instruments import Instrument
 
 if TYPE_CHECKING:
     from mrcore.replay import Replay
-
     from mrtrade.data.loader import Tape
     from mrtrade.strategies.base import Strategy
 
@@ -110,8 +109,8 @@ def run(
     has closed stays closed until the strategy's target changes again. The run ends with the last
     whole bar; a position still open is marked at the mid, and no cost of closing it is charged.
     """
-    from mrtrade.data.loader import load_tape
-    from mrtrade.data.store import ParquetStore
+    from mrtrade.data.loader import find_instrument, load_tape
+    from mrtrade.data.parquet import ParquetStore
     from mrtrade.features import compute
     from mrtrade.features.bars import build_bars
     from mrtrade.strategies import make_strategy
@@ -119,7 +118,8 @@ def run(
     wall, cpu = time.perf_counter(), time.process_time()
     if not isinstance(config, BacktestConfig):
         config = load_config(config)
-    terms = instrument(config.exchange, config.symbol, **config.instrument_overrides())
+    store = ParquetStore(config.store)
+    terms = find_instrument(store, config.exchange, config.symbol, **config.instrument_overrides())
     if terms.inverse:
         raise ConfigError(
             "inverse contracts are not simulated",
@@ -129,7 +129,7 @@ def run(
             remedy="choose one that is margined in the quote currency",
         )
     strategy = make_strategy(config.strategy.name, config.strategy.params)
-    tape = load_tape(ParquetStore(config.store), terms, config.start, config.end)
+    tape = load_tape(store, terms, config.start, config.end)
     bars = build_bars(tape, config.bar_ns, config.latency.feed_ns)
     features = compute(bars, strategy.features)
     max_lots = _max_lots(config, terms, bars["mid"].to_numpy(np.float64))
@@ -140,7 +140,7 @@ def run(
     else:
         targets = strategy.targets(features)
         _schedule(replay, decisions(targets, bars["mid"], max_lots, terms.tick_size), config)
-        steps = _advance(replay, to_ns(bars.index), slices=SLICES if progress else 1)
+        steps = _advance(replay, to_ns(bars.index), SLICES if progress else 1)
     events = 0
     for fraction, more in steps:
         events += more
@@ -281,9 +281,9 @@ def _schedule(replay: Replay, plan: Decisions, config: BacktestConfig) -> None:
 
 def _advance(replay: Replay, times: Ints, slices: int) -> Iterator[tuple[float, int]]:
     """Replay to the last of the times; yields (fraction done, events of the slice)."""
-    ends = np.unique(np.linspace(0, len(times), slices + 1).astype(np.int64)[1:])
-    for end in ends:
-        yield float(end) / len(times), replay.advance(int(times[end - 1]))
+    slices = min(slices, len(times))
+    for i in range(1, slices + 1):
+        yield i / slices, replay.advance(int(times[len(times) * i // slices - 1]))
 
 
 def _step(
@@ -302,19 +302,23 @@ def _step(
     names = list(features.columns)
     rows = features.to_numpy(np.float64)
     bid, ask = (bars[name].to_numpy(np.float64) for name in ("bid", "ask"))
+    known = _KnownCash(replay, config.latency.response_ns)
     lots = events = 0
     every = max(1, len(times) // SLICES)
     for i, now in enumerate(times):
-        events += replay.advance(int(now))
+        # The target must be there when the executor looks at `now`, as it is when all targets are
+        # scheduled beforehand; so the account that the strategy sees is one nanosecond old.
+        events += replay.advance(int(now) - 1)
         mid = 0.5 * (bid[i] + ask[i])
+        held = replay.position_lots * terms.lot_size
         target = strategy.on_decision(
             Context(
                 time_ns=int(now),
                 features=dict(zip(names, rows[i].tolist(), strict=True)),
                 bid=float(bid[i]),
                 ask=float(ask[i]),
-                position=replay.position_lots * terms.lot_size,
-                equity=_equity(replay, mid, config, terms),
+                position=held,
+                equity=_value(config.capital + known.cash(int(now) - 1), held, mid, terms),
             )
         )
         if target is not None and not math.isnan(target.target):
@@ -330,16 +334,33 @@ def _step(
                     hold_ns=_hold_ns(np.array([target.hold_s])),
                 )
                 _schedule(replay, plan, config)
-        if (i + 1) % every == 0 or i + 1 == len(times):
+        if (i + 1) % every == 0:
             yield (i + 1) / len(times), events
             events = 0
+    yield 1.0, events + replay.advance(int(times[-1]))
 
 
-def _equity(replay: Replay, mid: float, config: BacktestConfig, terms: Instrument) -> float:
+class _KnownCash:
+    """Cash of the fills whose responses have arrived: the replay's own is the exchange's."""
+
+    def __init__(self, replay: Replay, response_ns: int) -> None:
+        self.replay, self.response_ns = replay, response_ns
+        self.exchange = self.known = 0.0
+        self.on_the_way = False
+
+    def cash(self, now: int) -> float:
+        if self.replay.cash != self.exchange or self.on_the_way:
+            fills = self.replay.fills()
+            arrived = int(np.searchsorted(fills["time"] + self.response_ns, now, side="right"))
+            self.known = float(fills["cash"][arrived - 1]) if arrived else 0.0
+            self.on_the_way = arrived < len(fills)
+            self.exchange = self.replay.cash
+        return self.known
+
+
+def _value(cash: float, position: float, mid: float, terms: Instrument) -> float:
     """Account value, quote; without a mid only a flat account has one."""
-    lots = replay.position_lots
-    value = lots * terms.lot_size * mid * terms.multiplier if lots else 0.0
-    return float(config.capital + replay.cash + value)
+    return cash + position * mid * terms.multiplier if position else cash
 
 
 def _progress(
@@ -350,13 +371,13 @@ def _progress(
     config: BacktestConfig,
     terms: Instrument,
 ) -> Progress:
-    mid = 0.5 * (replay.bid_tick + replay.ask_tick) * terms.tick_size
+    position = replay.exchange_position_lots * terms.lot_size
     return Progress(
         fraction=fraction,
         events=events,
         events_per_s=events / elapsed if elapsed > 0.0 else 0.0,
-        equity=_equity(replay, mid, config, terms),
-        position=replay.position_lots * terms.lot_size,
+        equity=_value(config.capital + replay.cash, position, replay.mid, terms),
+        position=position,
         elapsed_s=elapsed,
     )
 
@@ -371,9 +392,8 @@ def _result(
 ) -> Result:
     """Gather the replay's logs, check that the books balance, and measure."""
     equity = _equity_frame(replay.samples(), times, config, terms)
-    end = times[-1]
-    fills = _fills_frame(replay.fills(), end, config, terms)
-    orders = _orders_frame(replay.order_events(), end, terms)
+    fills = _fills_frame(replay.fills(), config, terms)
+    orders = _orders_frame(replay.order_events(), terms)
     check_books(fills, equity, config.capital, terms.multiplier)
     mid = equity["mid"].to_numpy(np.float64)[-1]
     # Without any mid nothing was traded, so there is nothing to mark.
@@ -399,11 +419,6 @@ def _equity_frame(
     from mrcore.replay import SAMPLE_COLUMNS
 
     column = {name: samples[:, i] for i, name in enumerate(SAMPLE_COLUMNS)}
-    if len(samples) != len(times):
-        raise RunError(
-            f"the replay gave {len(samples)} samples for {len(times)} bars",
-            remedy="please report it with the configuration",
-        )
     mid = pd.Series(0.5 * (column["bid"] + column["ask"])).ffill().to_numpy()
     position = _on_grid(column["position"], terms.lot_size)
     cash = config.capital + column["cash"]
@@ -426,10 +441,7 @@ def _on_grid(values: npt.NDArray[Any], step: float) -> Floats:
     return np.round(values, max(0, -int(exponent)))
 
 
-def _fills_frame(
-    log: npt.NDArray[Any], end: int, config: BacktestConfig, terms: Instrument
-) -> pd.DataFrame:
-    log = log[log["time"] <= end]
+def _fills_frame(log: npt.NDArray[Any], config: BacktestConfig, terms: Instrument) -> pd.DataFrame:
     tick, lot = terms.tick_size, terms.lot_size
     return pd.DataFrame(
         {
@@ -448,10 +460,9 @@ def _fills_frame(
     )
 
 
-def _orders_frame(log: npt.NDArray[Any], end: int, terms: Instrument) -> pd.DataFrame:
+def _orders_frame(log: npt.NDArray[Any], terms: Instrument) -> pd.DataFrame:
     from mrcore.exchange import EVENTS, TIFS
 
-    log = log[log["time"] <= end]
     tick, lot = terms.tick_size, terms.lot_size
     market = log["tif"] == TIFS.index("market")
     return pd.DataFrame(
@@ -478,8 +489,8 @@ def _manifest(
     resolved["strategy"]["params"] = strategy.params.model_dump(mode="json")
     data = {
         "fingerprint": tape.fingerprint,
-        "start": str(from_ns(tape.start_ns)),
-        "end": str(from_ns(tape.end_ns)),
+        "start": f"{from_ns(tape.start_ns):%Y-%m-%d %H:%M:%S} UTC",
+        "end": f"{from_ns(tape.end_ns):%Y-%m-%d %H:%M:%S} UTC",
         "deltas": len(tape.deltas[0]),
         "trades": len(tape.trades[0]),
         "seeded": tape.seeded,

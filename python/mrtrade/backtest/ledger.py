@@ -121,7 +121,7 @@ def check_books(
 
     The position after a fill must be the sum of the quantities so far; its cash the capital less
     what was paid and the fees; each row of `equity` must carry the cash and position of the last
-    fill before it and the equity they make at its mid.
+    fill before it (at the same time, marks come first) and the equity they make at its mid.
 
     Parameters
     ----------
@@ -152,7 +152,7 @@ def check_books(
     paid = np.cumsum(side * notional + fee)
     _first_difference("cash", "fill", cash, capital - paid, rtol * scale)
 
-    at = np.searchsorted(to_ns(fills["time"]), to_ns(equity.index), side="right")
+    at = np.searchsorted(to_ns(fills["time"]), to_ns(equity.index), side="left")
     held = np.concatenate(([0.0], position))[at]
     owned = np.concatenate(([capital], cash))[at]
     scale = np.concatenate(([capital], scale))[at]

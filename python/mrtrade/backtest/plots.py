@@ -194,7 +194,7 @@ def _fills(axes: Axes, result: Result) -> str:
             when[rows], price[rows], marker, color=colour, markersize=4, label=label, alpha=0.8
         )
     if drawn:
-        axes.legend(loc="upper left", frameon=False, ncols=2)
+        axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), frameon=False, ncols=2)
     return "" if drawn == len(result.fills) else f" ({drawn} of {len(result.fills)} fills drawn)"
 
 
@@ -202,8 +202,9 @@ def _money(figure: Figure, result: Result) -> None:
     _, quote = tables.symbols(result.manifest["instrument"]["symbol"])
     left, right = figure.subplots(1, 2, width_ratios=[1.5, 1])
     steps = result.costs.steps()
-    level = 0.0
-    for i, (name, amount) in enumerate(steps):
+    level, ends = 0.0, [0.0]
+    for i, (name, signed) in enumerate(steps):
+        amount = signed + 0.0  # no -0.00
         whole = name in ("Gross", "Net")
         start = 0.0 if whole else level
         colour = BLUE if whole else (GREEN if amount > 0.0 else RED)
@@ -211,19 +212,22 @@ def _money(figure: Figure, result: Result) -> None:
         end = start + amount
         left.annotate(
             f"{amount:,.2f}",
-            (i, max(start, end)),
-            xytext=(0, 3),
+            (i, max(start, end) if amount >= 0.0 else min(start, end)),
+            xytext=(0, 3 if amount >= 0.0 else -3),
             textcoords="offset points",
             ha="center",
+            va="bottom" if amount >= 0.0 else "top",
             fontsize=8,
         )
         if i + 1 < len(steps):
             left.plot([i + 0.31, i + 0.69], [end, end], color=GREY, linewidth=0.8)
         level = end
+        ends.append(end)
     left.axhline(0.0, color=GREY, linewidth=0.8)
     left.set_xticks(range(len(steps)), [name for name, _ in steps])
     left.grid(visible=False, axis="x")
-    left.margins(y=0.15)
+    room = 0.12 * (max(ends) - min(ends) or 1.0)  # for the numbers at the bars
+    left.set_ylim(min(ends) - room, max(ends) + room)
     left.ticklabel_format(axis="y", useOffset=False, style="plain")
     left.set_title("From gross to net")
     left.set_ylabel(quote)

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from mrtrade.backtest import tables
+from mrtrade.clock import from_ns
 
 if TYPE_CHECKING:
     from mrtrade.backtest.result import Result
@@ -40,9 +41,9 @@ h1{font-size:24px;margin:0 0 2px}h2{font-size:16px;margin:0 0 10px}
 .sub{color:var(--soft);margin:0 0 20px}
 section{background:var(--card);border:1px solid var(--grid);border-radius:8px;padding:16px 18px;
 margin-bottom:16px;overflow-x:auto}
-.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:12px;margin-bottom:16px}
-.tile{background:var(--card);border:1px solid var(--grid);border-radius:8px;padding:10px 14px}
-.tile span{display:block;color:var(--soft);font-size:12px}.tile b{font-size:17px}
+.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(128px,1fr));gap:12px;margin-bottom:16px}
+.tile{background:var(--card);border:1px solid var(--grid);border-radius:8px;padding:10px 12px}
+.tile span{display:block;color:var(--soft);font-size:12px}.tile b{font-size:16px}
 .pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(380px,1fr));gap:16px}
 .pair section{margin:0}.pair{margin-bottom:16px}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;font-size:13px}
@@ -205,11 +206,13 @@ def _made(result: Result) -> str:
 
 
 def _flat(content: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Nested mapping as rows of dotted key and value."""
+    """List a nested mapping as rows of dotted key and value."""
     rows: list[tuple[str, str]] = []
     for key, value in content.items():
         if isinstance(value, dict):
             rows += _flat(value, f"{prefix}{key}.")
         else:
+            if key in ("start", "end") and isinstance(value, int):
+                value = f"{from_ns(value):%Y-%m-%d %H:%M:%S.%f} UTC"
             rows.append((f"{prefix}{key}", "none" if value is None else str(value)))
     return rows

@@ -78,7 +78,6 @@ def rerun(run_dir: str | Path) -> Result:
         message names it and what changed since: data, versions or code.
     """
     from mrtrade.backtest.engine import run
-    from mrtrade.config import BacktestConfig
 
     run_dir = Path(run_dir)
     old = read_manifest(run_dir)
@@ -93,7 +92,7 @@ def rerun(run_dir: str | Path) -> Result:
                 expected=f"sha256 {digest}",
                 remedy="restore it, or run the backtest again",
             )
-    result = run(BacktestConfig.model_validate(old["config"]))
+    result = run(old["config"])
     with tempfile.TemporaryDirectory() as folder:
         new = read_manifest(result.save(Path(folder) / "again"))
     differing = sorted(
@@ -111,7 +110,14 @@ def rerun(run_dir: str | Path) -> Result:
 
 def read_manifest(run_dir: str | Path) -> dict[str, Any]:
     """Read ``manifest.json`` of a run folder."""
-    return _read_json(Path(run_dir) / "manifest.json")
+    path = Path(run_dir) / "manifest.json"
+    content = _read_json(path)
+    missing = {"run_id", "instrument", "outputs", *manifest.IDENTITY} - content.keys()
+    if missing:
+        raise RunError(
+            f"damaged: no {', '.join(sorted(missing))}", file=path, remedy="run the backtest again"
+        )
+    return content
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -29,10 +29,10 @@ KEY_STATS = (
 
 
 def number(value: float) -> str:
-    """Two decimals with thousands marks; four digits below one."""
+    """Two decimals with thousands marks; four digits below one; rounding noise is zero."""
     if isinstance(value, int):
         return f"{value:,}"
-    return f"{value:,.2f}" if abs(value) >= 1.0 or value == 0.0 else f"{value:.4g}"
+    return f"{value:,.2f}" if abs(value) >= 1.0 or abs(value) < 1e-9 else f"{value:.4g}"
 
 
 def symbols(symbol: str) -> tuple[str, str]:
@@ -113,7 +113,7 @@ def frame_rows(frame: Any, columns: dict[str, str]) -> tuple[list[str], list[lis
         values = frame[name].tolist()
         if name.endswith("time"):
             cells.append(
-                ["open" if v is None or v != v else f"{v:%Y-%m-%d %H:%M:%S}" for v in values]
+                ["open" if v is None or v != v else f"{v:%m-%d %H:%M:%S}" for v in values]
             )
         elif name == "side":
             cells.append(["long" if v > 0 else "short" for v in values])

@@ -12,6 +12,7 @@ Any number of processes may read; one at a time may write.
 import hashlib
 import json
 import os
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
@@ -132,7 +133,7 @@ class ParquetStore:
         columns: Sequence[str] | None = None,
     ) -> pa.Table:
         """Return the rows of a span in order, as one table."""
-        schema = TABLES[table].schema
+        schema = _table(table).schema
         if columns is not None:
             schema = pa.schema([schema.field(name) for name in columns])
         chunks = self.batches(table, exchange, symbol, start, end, columns)
@@ -193,7 +194,7 @@ class ParquetStore:
             tables = [(chunk.rows for chunk in stored), *tables]
         folder.mkdir(parents=True, exist_ok=True)
         for left in folder.glob(f"{_TEMPORARY}*"):  # of an interrupted writer
-            left.unlink()
+            left.unlink(missing_ok=True)
         schema = TABLES[table].schema.with_metadata(
             {_SOURCES: json.dumps([asdict(source) for source in sources])}
         )
@@ -314,8 +315,10 @@ def _read_manifest(path: Path) -> dict[str, Any]:
 
 
 def _write_manifest(path: Path, known: dict[str, Any]) -> None:
-    temporary = path.with_name(f"{_TEMPORARY}{os.getpid()}{_MANIFEST}")
-    with suppress(PermissionError):  # a store that may only be read is read all the same
+    # Readers make a stale one again too. They may lose the race against a writer, or may not write
+    # at all: the part is what counts, and a manifest that is not its own is always noticed.
+    temporary = path.with_name(f"{_TEMPORARY}{os.getpid()}-{threading.get_ident()}{_MANIFEST}")
+    with suppress(OSError):
         temporary.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
         _sync(temporary)
         os.replace(temporary, path)

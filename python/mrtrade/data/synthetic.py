@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mrcore.market import MarketRun
+from mrtrade.instruments import to_lake
 
 NS_PER_DAY = 86_400_000_000_000
 
@@ -51,7 +52,7 @@ def write_lake(
         days = table["receipt_timestamp"].to_numpy() // NS_PER_DAY
         for day in np.unique(days):
             date = np.datetime64(int(day), "D")
-            path = Path(folder, name, f"exchange={exchange}", f"symbol={symbol.replace('/', '-')}")
+            path = Path(folder, name, f"exchange={exchange}", f"symbol={to_lake(symbol)}")
             path = path / f"dt={date}" / "1.parquet"
             path.parent.mkdir(parents=True, exist_ok=True)
             first, last = np.searchsorted(days, [day, day + 1])

@@ -16,10 +16,10 @@ class MicrostructureMeanReversion(Strategy):
 
     Imbalance foretells the next move, so it is not faded itself: a mid that has overshot its short
     mean is faded when depth imbalance and micro-price point back. No entry while flow is toxic
-    (VPIN above `max_vpin`, or not known yet), where the expected reversion does not pay for the
-    spread, or where the queue to join would take longer than `max_queue_s` to trade away. Leaves
-    when the overshoot is gone, the book leans the other way, volatility breaks out, after `hold_s`,
-    or at a stop of `stop_reversions` times the expected reversion.
+    (VPIN above `max_vpin`, or not known yet), where the expected reversion does not pay for fees
+    and spread, or where the queue to join would take longer than `max_queue_s` to trade away.
+    Leaves when the overshoot is gone, the book leans the other way, volatility breaks out, after
+    `hold_s`, or at a stop of `stop_reversions` times the expected reversion.
     """
 
     class Params(StrategyParams):
@@ -30,7 +30,8 @@ class MicrostructureMeanReversion(Strategy):
         exit_z: float = Field(0.0, ge=0, description="leave at this z-score, on the entry's side")
         lean: float = Field(0.2, ge=0, lt=1, description="imbalance_5 that counts as leaning")
         max_vpin: float = Field(0.7, gt=0, le=1, description="no entry above this VPIN")
-        min_spreads: float = Field(1.0, ge=0, description="least expected reversion, spreads")
+        cost_bps: float = Field(4.0, ge=0, description="fees of a round trip, bps")
+        min_spreads: float = Field(1.0, ge=0, description="reversion to expect above it, spreads")
         flow_window: int = Field(60, ge=2, description="window of the market-order rate, bars")
         max_queue_s: float = Field(30.0, gt=0, description="longest queue to join, s")
         hold_s: float = Field(30.0, gt=0, description="holding limit, s")
@@ -73,7 +74,7 @@ class MicrostructureMeanReversion(Strategy):
         kill = vol_ratio > p.kill_vol_ratio
         allowed = (
             (vpin <= p.max_vpin)
-            & (reversion >= p.min_spreads * spread)
+            & (reversion >= p.cost_bps + p.min_spreads * spread)
             & (vol_ratio <= p.kill_vol_ratio)
         )
         up = (imbalance >= p.lean) & (micro > 0.0)

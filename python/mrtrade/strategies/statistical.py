@@ -16,8 +16,8 @@ class StatisticalMeanReversion(Strategy):
 
     Enters against the mid when its z-score is at `entry_z` or beyond, the half-life is within its
     bounds (it is NaN where reversion cannot be told from a random walk: no entry), volatility is
-    not waking and the expected reversion pays for the spread. Leaves when the z-score is back at
-    `exit_z`, when volatility breaks out, after `hold_half_lives` half-lives, or at a stop of
+    not waking and the expected reversion pays for fees and spread. Leaves when the z-score is back
+    at `exit_z`, when volatility breaks out, after `hold_half_lives` half-lives, or at a stop of
     `stop_reversions` times the expected reversion. Full size up to `target_vol`, less above it.
     """
 
@@ -32,7 +32,8 @@ class StatisticalMeanReversion(Strategy):
         max_half_life_s: float = Field(120.0, gt=0, description="longest tradable half-life, s")
         hold_half_lives: float = Field(3.0, gt=0, description="holding limit, half-lives")
         stop_reversions: float = Field(2.0, gt=0, description="stop, expected reversions")
-        min_spreads: float = Field(1.0, ge=0, description="least expected reversion, spreads")
+        cost_bps: float = Field(4.0, ge=0, description="fees of a round trip, bps")
+        min_spreads: float = Field(1.0, ge=0, description="reversion to expect above it, spreads")
         vol_window: int = Field(30, ge=2, description="short window of volatility, bars")
         max_vol_ratio: float = Field(1.5, gt=0, description="no entry above this vol_ratio")
         kill_vol_ratio: float = Field(2.5, gt=0, description="leave above this vol_ratio")
@@ -71,7 +72,7 @@ class StatisticalMeanReversion(Strategy):
             (half_life >= p.min_half_life_s)
             & (half_life <= p.max_half_life_s)
             & (vol_ratio <= p.max_vol_ratio)
-            & (reversion >= p.min_spreads * spread)
+            & (reversion >= p.cost_bps + p.min_spreads * spread)
         )
         kill = vol_ratio > p.kill_vol_ratio
         return Rules(

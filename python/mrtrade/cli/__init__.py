@@ -1,0 +1,81 @@
+"""The command `mrtrade`: one file a group of commands.
+
+Nothing heavy is imported before a command runs, so that ``--help`` and a typing error answer at
+once; each command imports its part of the package itself.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from mrtrade.cli import backtest, demo, features, ingest, runs
+from mrtrade.errors import ConfigError, DataError, MrTradeError, StoreError
+
+OK, FAILED, USAGE, BAD_DATA = 0, 1, 2, 3
+
+EPILOG = """\b
+Exit codes:
+  0  done
+  1  failed: an unexpected error, or a run that cannot be carried out or is not bit-equal
+  2  usage: wrong arguments or configuration
+  3  data: invalid, damaged or missing
+  4  reserved: a validation gate failed
+  5  reserved: halted by a risk limit"""
+
+app = typer.Typer(
+    help="From recorded order books to a backtest report.",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help: importing rich for it costs more than all the rest
+)
+app.command()(demo.demo)
+app.command()(ingest.ingest)
+app.command()(backtest.backtest)
+app.command()(runs.rerun)
+app.command()(runs.runs)
+app.add_typer(features.app, name="features")
+
+
+@app.callback()
+def _root(
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error; works anywhere.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    from mrtrade import __version__
+
+    typer.echo(f"mrtrade {__version__}")
+
+
+def main() -> None:
+    """Run the command line; ends the process with an exit code, see `EPILOG`."""
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    try:
+        app(args=arguments, prog_name="mrtrade")
+    except Exception as error:
+        if len(arguments) < len(sys.argv) - 1:
+            raise
+        sys.exit(_complain(error))
+
+
+def _complain(error: Exception) -> int:
+    """Print one message on stderr, return the exit code."""
+    if not isinstance(error, MrTradeError):
+        what = f"unexpected {type(error).__name__}: {error}"
+        print(f"error: {what}\n(--debug shows where it came from)", file=sys.stderr)
+        return FAILED
+    print(f"error: {error}", file=sys.stderr)
+    if isinstance(error, ConfigError):
+        return USAGE
+    return BAD_DATA if isinstance(error, DataError | StoreError) else FAILED

@@ -1,0 +1,79 @@
+"""What the commands share of the screen. Without a terminal: no colours, no moving bars."""
+
+from __future__ import annotations
+
+import os
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+if TYPE_CHECKING:
+    from mrtrade.backtest import Progress as RunState
+
+#: Columns of output that goes to a file or a pipe.
+PLAIN_WIDTH = 100
+
+
+def make_console() -> Console:
+    """Return a console; rich itself honours NO_COLOR and COLUMNS."""
+    console = Console(highlight=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = PLAIN_WIDTH
+    return console
+
+
+class RunProgress:
+    """Shows how far a backtest is: a bar, or without a terminal a line at each 10 %.
+
+    Parameters
+    ----------
+    console : Console
+    label : str
+    capital : float
+        Equity at the start, quote currency.
+    """
+
+    def __init__(self, console: Console, label: str, capital: float) -> None:
+        self._console = console
+        self._label = label
+        self._capital = capital
+        self._tenths = 0
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[state]}"),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task(label, total=1.0, state="reading")
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def __call__(self, state: RunState) -> None:
+        """Take the state of the run."""
+        left = state.elapsed_s * (1.0 - state.fraction) / max(state.fraction, 1e-9)
+        text = (
+            f"{state.events_per_s / 1e6:.2f} M events/s  ETA {left:.0f} s  "
+            f"PnL {state.equity - self._capital:+,.2f}  position {state.position:g}"
+        )
+        if self._console.is_terminal:
+            self._bar.update(self._task, completed=state.fraction, state=text)
+            return
+        tenths = int(10.0 * state.fraction + 1e-9)
+        if tenths > self._tenths:
+            self._tenths = tenths
+            self._console.print(f"{self._label} {10 * tenths:3d}%  {text}")

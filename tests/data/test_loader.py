@@ -1,0 +1,286 @@
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mrcore.book import L2Book
+from mrtrade.data.loader import _Clock, find_instrument, load_tape
+from mrtrade.data.parquet import ParquetStore
+from mrtrade.errors import ConfigError, StoreError
+from mrtrade.instruments import instrument
+
+from .lake import SECOND, T0, deltas, trades
+
+HERE = ("BINANCE", "FOO/USDT")
+FOO = instrument(*HERE, tick_size=0.5, lot_size=0.25)
+SEED = deltas((100, 10, True, 99, 1), (100, 10, False, 101, 1), (100, 10, False, 102, 0))
+
+
+@pytest.fixture
+def store(tmp_path):
+    return ParquetStore(tmp_path)
+
+
+def fill(store, rows, seed=None, flow=None):
+    store.write("book_delta_v2", *HERE, rows)
+    if seed is not None:
+        store.write("book_seed", *HERE, seed)
+    if flow is not None:
+        store.write("trades", *HERE, flow)
+
+
+def events(stream):
+    """(time - T0, side, price, size) of every row."""
+    time, side, tick, lots = stream
+    return list(
+        zip(
+            (time - T0).tolist(),
+            side.tolist(),
+            (tick * FOO.tick_size).tolist(),
+            (lots * FOO.lot_size).tolist(),
+            strict=True,
+        )
+    )
+
+
+CLEAR_AND_LEVELS = [(100, 0, 0, 0), (100, 1, 99, 1), (100, -1, 101, 1)]
+
+
+def test_types_and_read_only_columns(store):
+    fill(store, deltas((200, 11, True, 100, 2)), SEED, trades((300, "sell", 1, 99, 1)))
+    tape = load_tape(store, FOO)
+    for stream in (tape.deltas, tape.trades):
+        assert [column.dtype for column in stream] == [np.int64, np.int8, np.int32, np.int64]
+        assert not any(column.flags.writeable for column in stream)
+    assert (tape.start_ns, tape.end_ns, tape.seeded) == (T0 + 100, T0 + 200, True)
+
+
+def test_snapshot_then_newer_deltas(store):
+    rows = deltas((200, 9, True, 98, 1), (300, 10, True, 98, 3), (400, 12, True, 99, 2))
+    fill(store, rows, SEED)
+    tape = load_tape(store, FOO)
+    assert events(tape.deltas) == [*CLEAR_AND_LEVELS, (400, 1, 99, 2)]
+    assert tape.stats["deltas_in_snapshot"] == 2
+
+
+def test_late_snapshot_keeps_the_newer_deltas_received_before_it(store):
+    rows = deltas(
+        (10, 8, True, 98, 1), (20, 10, True, 99, 9), (30, 11, False, 101, 0), (200, 12, True, 99, 2)
+    )
+    fill(store, rows, SEED)
+    tape = load_tape(store, FOO)
+    assert events(tape.deltas) == [*CLEAR_AND_LEVELS, (100, -1, 101, 0), (200, 1, 99, 2)]
+    assert tape.stats["deltas_before_snapshot"] == 2
+    assert tape.stats["deltas_late_snapshot"] == 1
+    assert tape.stats["delta_times_moved"] == 1
+
+
+def test_deltas_of_an_earlier_connection_are_not_newer_than_a_snapshot(store):
+    """Numbers start again with each connection: 900 is older than 10 here."""
+    rows = deltas((10, 900, True, 98, 1), (20, 11, False, 101, 0), (200, 12, True, 99, 2))
+    fill(store, rows, SEED)
+    tape = load_tape(store, FOO)
+    assert events(tape.deltas) == [*CLEAR_AND_LEVELS, (100, -1, 101, 0), (200, 1, 99, 2)]
+    rows = deltas((10, 900, True, 98, 1), (200, 12, True, 99, 2))
+    other = ParquetStore(store.root / "other")
+    fill(other, rows, SEED)
+    assert events(load_tape(other, FOO).deltas) == [*CLEAR_AND_LEVELS, (200, 1, 99, 2)]
+
+
+def test_without_sequence_numbers_the_receive_time_decides(store):
+    rows = deltas((10, -1, True, 98, 1), (100, -1, True, 98, 2), (200, -1, True, 99, 2))
+    seed = deltas((100, -1, True, 99, 1), (100, -1, False, 101, 1))
+    fill(store, rows, seed)
+    tape = load_tape(store, FOO)
+    assert events(tape.deltas) == [*CLEAR_AND_LEVELS, (100, 1, 98, 2), (200, 1, 99, 2)]
+
+
+def test_a_second_snapshot_clears_and_keeps_what_it_lacks(store):
+    rows = deltas((200, 11, True, 98, 1), (300, 21, True, 97, 4), (500, 22, True, 96, 5))
+    seed = pa.concat_tables([SEED, deltas((400, 20, True, 95, 1), (400, 20, False, 105, 1))])
+    fill(store, rows, seed)
+    assert events(load_tape(store, FOO).deltas) == [
+        *CLEAR_AND_LEVELS,
+        (200, 1, 98, 1),
+        (300, 1, 97, 4),
+        (400, 0, 0, 0),
+        (400, 1, 95, 1),
+        (400, -1, 105, 1),
+        (400, 1, 97, 4),  # newer than the snapshot, so applied again
+        (500, 1, 96, 5),
+    ]
+
+
+def test_without_snapshot_the_tape_begins_cold(store):
+    fill(store, deltas((10, 1, True, 99, 1), (20, 2, True, 98, 1)))
+    tape = load_tape(store, FOO)
+    assert not tape.seeded
+    assert events(tape.deltas) == [(10, 1, 99, 1), (20, 1, 98, 1)]
+    assert events(tape.trades) == []
+
+
+def test_trades_are_kept_while_the_book_is_known(store):
+    flow = trades(
+        (99, "buy", 1, 101, 1),
+        (100, "buy", 2, 101, 2),
+        (150, "sell", 3, 99, 3),
+        (201, "buy", 4, 101, 4),
+    )
+    fill(store, deltas((200, 11, True, 98, 1)), SEED, flow)
+    tape = load_tape(store, FOO)
+    assert events(tape.trades) == [(100, 1, 101, 2), (150, -1, 99, 3)]
+    assert tape.stats["trades_before_book"] == 1
+    assert tape.stats["trades_after_book"] == 1
+
+
+def test_receive_clock_behind_the_exchange_clock(store):
+    """Trap: the collector's clock is 1.3 s behind; the snapshot has no exchange time."""
+    ahead = 1_300_000_000
+    rows = deltas((10, 9, True, 98, 1, 10 + ahead), (200, 11, True, 99, 2, 200 + ahead))
+    seed = deltas((100, 10, True, 99, 1, -T0), (100, 10, False, 101, 1, -T0))
+    fill(store, rows, seed, trades((150, "buy", 1, 101, 1)))
+    tape = load_tape(store, FOO)
+    assert (tape.deltas.time - T0).tolist() == [100 + ahead] * 3 + [200 + ahead]
+    assert tape.stats["delta_times_missing"] == 1
+    # this trade has the collector's clock for the exchange's: it is before the book
+    assert tape.stats["trades_before_book"] == 1
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 50), st.one_of(st.just(0), st.just(-1), st.integers(1, 90))),
+        min_size=1,
+    ),
+    st.integers(1, 5),
+)
+def test_clock_is_causal_monotone_and_the_same_for_every_chunking(rows, size):
+    received = np.cumsum([gap for gap, _ in rows])
+    origin = np.array([stated for _, stated in rows])
+    clock = _Clock(offset=7)
+    parts = [
+        clock.times(origin[at : at + size], received[at : at + size])
+        for at in range(0, len(rows), size)
+    ]
+    expected, offset, now = [], 7, 0
+    for one_origin, one_received in zip(origin.tolist(), received.tolist(), strict=True):
+        if one_origin > 0:
+            offset = one_origin - one_received
+        now = max(now, one_received + offset)
+        expected.append(now)
+    assert np.concatenate(parts).tolist() == expected
+    assert clock.counts["times_missing"] == np.count_nonzero(origin <= 0)
+
+
+def random_recording(rng, n):
+    times = np.sort(rng.integers(101, 5 * SECOND, n))
+    sequences = 11 + np.cumsum(rng.integers(0, 2, n))
+    bids = rng.random(n) < 0.5
+    prices = np.where(bids, 100 - rng.integers(0, 20, n) / 2, 100.5 + rng.integers(0, 20, n) / 2)
+    sizes = rng.integers(0, 4, n) / 4
+    columns = (times, sequences, bids, prices, sizes)
+    return deltas(*zip(*(column.tolist() for column in columns), strict=True))
+
+
+def final_book(tape):
+    book = L2Book(FOO.tick_size, FOO.lot_size)
+    book.apply(*tape.deltas[1:])
+    return [side.tolist() for side in book.levels(1_000)]
+
+
+def test_a_start_gives_the_book_of_everything_before_it(store, monkeypatch):
+    monkeypatch.setattr("mrtrade.data.parquet.ROW_GROUP_ROWS", 64)
+    rows = random_recording(np.random.default_rng(1), 2_000)
+    fill(store, rows, SEED)
+    whole = load_tape(store, FOO)
+    received = rows["receipt_timestamp"].to_numpy()
+    for at in (0, 1, 777, 1_500, 1_999):
+        start = int(received[at])
+        tape = load_tape(store, FOO, start=start)
+        first = int(np.searchsorted(received, start))
+        assert at < 2 or tape.stats["deltas"] < len(whole.deltas.time)
+        assert tape.deltas.side[0] == 0
+        assert final_book(tape) == final_book(whole)
+        later = np.count_nonzero(tape.deltas.time >= start)
+        assert later == len(received) - first
+    end = load_tape(store, FOO, end=int(received[1_000]))
+    assert end.end_ns < received[1_000]
+    assert end.deltas.time[-1] == received[np.searchsorted(received, received[1_000]) - 1]
+
+
+def test_chunks_of_any_size_give_the_same_tape(tmp_path, monkeypatch):
+    rows = random_recording(np.random.default_rng(2), 500)
+    late = deltas((50, 11, True, 99.5, 1), (60, 11, False, 101, 0))
+    second = deltas((2 * SECOND, 150, True, 99, 1), (2 * SECOND, 150, False, 101, 1))
+    tapes = []
+    for size in (1, 7, 10**6):
+        monkeypatch.setattr("mrtrade.data.parquet.ROW_GROUP_ROWS", size)
+        store = ParquetStore(tmp_path / str(size))
+        fill(store, pa.concat_tables([late, rows]), pa.concat_tables([SEED, second]))
+        tapes.append(load_tape(store, FOO))
+    for tape in tapes[1:]:
+        for ours, theirs in zip(tape.deltas, tapes[0].deltas, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+        assert tape.stats == tapes[0].stats
+        assert tape.fingerprint == tapes[0].fingerprint
+
+
+def test_levels_beyond_32_bit_ticks_are_left_out(store):
+    far = (2**31) * FOO.tick_size
+    rows = deltas((200, 11, False, far, 1), (200, 11, True, 99, 3), (300, 12, False, far, 0))
+    fill(store, rows, SEED)
+    tape = load_tape(store, FOO)
+    assert events(tape.deltas) == [*CLEAR_AND_LEVELS, (200, 1, 99, 3)]
+    assert tape.stats["deltas_beyond_ticks"] == 2
+
+
+def test_fingerprint_knows_data_span_and_steps(store):
+    fill(store, deltas((200, 11, True, 98, 1)), SEED)
+    prints = [
+        load_tape(store, FOO).fingerprint,
+        load_tape(store, FOO, end=T0 + 1_000).fingerprint,
+        load_tape(store, FOO.model_copy(update={"lot_size": 0.125})).fingerprint,
+    ]
+    assert load_tape(store, FOO).fingerprint == prints[0]
+    fill(store, deltas((300, 12, True, 98, 1)))
+    prints.append(load_tape(store, FOO).fingerprint)
+    assert len(set(prints)) == 4
+
+
+def test_a_span_without_a_book(store):
+    fill(store, deltas((200, 11, True, 98, 1)), SEED)
+    with pytest.raises(StoreError, match="no book of BINANCE FOO/USDT"):
+        load_tape(store, FOO, start="2025-01-01")
+    with pytest.raises(StoreError, match="no book of BINANCE FOO/USDT"):
+        load_tape(store, FOO, end="2020-01-01")
+    with pytest.raises(StoreError, match="no book_delta_v2"):
+        load_tape(store, instrument("BINANCE", "BTC/USDT"))
+
+
+def test_unknown_instrument_is_given_steps_from_the_store(store):
+    fill(store, deltas((200, 11, True, 98.5, 0.5), (200, 11, True, 98, 0.75)))
+    with pytest.raises(ConfigError, match=r"tick_size=0\.5, lot_size=0\.25"):
+        find_instrument(store, *HERE)
+    assert find_instrument(store, *HERE, tick_size=0.5, lot_size=0.25) == FOO
+
+
+def test_a_market_of_our_own_comes_through_whole(tmp_path):
+    from mrcore.market import SyntheticMarket
+    from mrtrade.data.ingest import ingest
+    from mrtrade.data.synthetic import write_lake
+
+    run = SyntheticMarket(seed=3).run(n_deltas=20_000)
+    write_lake(tmp_path / "lake", run)
+    store = ParquetStore(tmp_path / "store")
+    ingest(tmp_path / "lake", store)
+    tape = load_tape(store, instrument("SYNTHETIC", "BTC/USDT"))
+    assert tape.seeded
+    assert len(tape.trades.time) == len(run.trades["price"])
+    for at, name in enumerate(("side", "tick", "lots"), start=1):
+        made = np.concatenate([[0], run.snapshot[name], run.deltas[name]])
+        np.testing.assert_array_equal(tape.deltas[at], made)
+        np.testing.assert_array_equal(tape.trades[at], run.trades[name])
+    np.testing.assert_array_equal(tape.trades.time, run.trades["origin_time"])
+    levels = len(run.snapshot["tick"])
+    np.testing.assert_array_equal(tape.deltas.time[1 + levels :], run.deltas["origin_time"])
+    assert tape.stats["delta_times_moved"] == tape.stats["delta_times_missing"] == 0
