@@ -5,11 +5,11 @@ import subprocess
 import sys
 
 import pytest
-from mrtrade.backtest import Progress
 from rich.console import Console
 
 from mrcore.market import SyntheticMarket
 from mrtrade import __version__, cli
+from mrtrade.backtest import Progress
 from mrtrade.cli.console import RunProgress
 from mrtrade.data.synthetic import write_lake
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mrcore.flow import VPIN
 
+from mrcore.flow import VPIN
 from mrcore.replay import SAMPLE_COLUMNS, Replay
 
 from ..oracle.replay import samples as slow_samples

@@ -112,9 +112,7 @@ def frame_rows(frame: Any, columns: dict[str, str]) -> tuple[list[str], list[lis
     for name in columns:
         values = frame[name].tolist()
         if name.endswith("time"):
-            cells.append(
-                ["open" if v is None or v != v else f"{v:%m-%d %H:%M:%S}" for v in values]
-            )
+            cells.append(["open" if v is None or v != v else f"{v:%m-%d %H:%M:%S}" for v in values])
         elif name == "side":
             cells.append(["long" if v > 0 else "short" for v in values])
         elif name == "hold_s":

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from mrcore.replay import SAMPLE_COLUMNS, Replay
 
+from mrcore.replay import SAMPLE_COLUMNS, Replay
 from mrtrade.errors import DataError
 
 if TYPE_CHECKING:
