@@ -204,13 +204,14 @@ cdef void book_uncross(book_t* b) noexcept nogil:
 
 
 cdef inline bint on_grid(double value, double per_step, int64_t* steps) noexcept nogil:
-    """Whether `value` is a non-negative multiple of the step, within float error."""
+    """Whether `value` is a non-negative multiple of the step, within float error.
+
+    One test, without short circuits: NaN and what is too large fail it as well.
+    """
     cdef double x = value * per_step
-    if not 0.0 <= x < 9e15:             # NaN fails too
-        return False
     steps[0] = lrint(x)
     # 1e-3 of a step is far above float error (x * 4e-16) and far below a wrong step
-    return fabs(x - <double>steps[0]) <= 1e-3
+    return (x >= 0.0) & (x < 9e15) & (fabs(x - <double>steps[0]) <= 1e-3)
 
 
 def to_ticks(const double[::1] price, double tick_size):
@@ -482,7 +483,7 @@ cdef class L2Book:
                 if cython.unlikely(not on_grid(size[i], per_lot, &lots)):
                     bad_size = i
                     break
-                book_set(b, 1 if side_is_bid[i] else -1, tick, lots)
+                book_set(b, <side_t>(2 * (side_is_bid[i] != 0) - 1), tick, lots)
             book_settle(b)
         check_memory(&self.c)
         if bad_price >= 0:
