@@ -423,6 +423,7 @@ cdef void run(replay_t* r, nanos_t until) noexcept nogil:
     """
     cdef nanos_t front, request, data
     if r.undecided and r.now < until:
+        decide(r, r.now)
         act(r, r.now)
         r.undecided = False
     while not (r.exchange.failed or r.book.failed or r.exchange.book.failed):

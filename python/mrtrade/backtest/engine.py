@@ -306,9 +306,7 @@ def _step(
     lots = events = 0
     every = max(1, len(times) // SLICES)
     for i, now in enumerate(times):
-        # The target must be there when the executor looks at `now`, as it is when all targets are
-        # scheduled beforehand; so the account that the strategy sees is one nanosecond old.
-        events += replay.advance(int(now) - 1)
+        events += replay.advance(int(now))
         mid = 0.5 * (bid[i] + ask[i])
         held = replay.position_lots * terms.lot_size
         target = strategy.on_decision(
@@ -318,7 +316,7 @@ def _step(
                 bid=float(bid[i]),
                 ask=float(ask[i]),
                 position=held,
-                equity=_value(config.capital + known.cash(int(now) - 1), held, mid, terms),
+                equity=_value(config.capital + known.cash(int(now)), held, mid, terms),
             )
         )
         if target is not None and not math.isnan(target.target):
@@ -327,17 +325,19 @@ def _step(
             wanted = round(target.target * max_lots)  # half to even, as np.rint
             if wanted != lots:
                 lots = wanted
-                plan = Decisions(
-                    time=times[i : i + 1],
-                    lots=np.array([lots], dtype=np.int64),
-                    stop_ticks=_stop_ticks(np.array([target.stop_bps]), mid, terms.tick_size),
-                    hold_ns=_hold_ns(np.array([target.hold_s])),
+                stop = _stop_ticks(np.array([target.stop_bps]), mid, terms.tick_size)
+                replay.set_target(
+                    lots,
+                    aggressive=config.execution.mode == "aggressive",
+                    stop_ticks=int(stop[0]),
+                    hold_ns=int(_hold_ns(np.array([target.hold_s]))[0]),
+                    timeout_ns=config.execution.timeout_ns,
+                    give_up=config.execution.on_timeout == "give_up",
                 )
-                _schedule(replay, plan, config)
         if (i + 1) % every == 0:
             yield (i + 1) / len(times), events
             events = 0
-    yield 1.0, events + replay.advance(int(times[-1]))
+    yield 1.0, events
 
 
 class _KnownCash:

@@ -80,8 +80,8 @@ def run_and_save(config: BacktestConfig, runs: Path) -> Result:
     console = make_console()
     with RunProgress(console, "backtest", config.capital) as progress:
         result = run(config, progress)
+    console.print(result)       # before the report: its plots take longer than the run
     folder = save_run(result, runs)
-    console.print(result)
     timing = result.timing
     console.print(
         f"{timing['events']:,} events in {timing['wall_s']:.1f} s "
