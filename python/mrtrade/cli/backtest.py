@@ -80,7 +80,7 @@ def run_and_save(config: BacktestConfig, runs: Path) -> Result:
     console = make_console()
     with RunProgress(console, "backtest", config.capital) as progress:
         result = run(config, progress)
-    console.print(result)       # before the report: its plots take longer than the run
+    console.print(result)  # before the report: its plots take longer than the run
     folder = save_run(result, runs)
     timing = result.timing
     console.print(
