@@ -214,7 +214,7 @@ cdef inline bint on_grid(double value, double per_step, int64_t* steps) noexcept
     return (x >= 0.0) & (x < 9e15) & (fabs(x - <double>steps[0]) <= 1e-3)
 
 
-def to_ticks(const double[::1] price, double tick_size):
+def to_ticks(const double[::1] price not None, double tick_size):
     """Prices as int32 ticks.
 
     Parameters
@@ -249,7 +249,7 @@ def to_ticks(const double[::1] price, double tick_size):
     return out
 
 
-def to_lots(const double[::1] size, double lot_size):
+def to_lots(const double[::1] size not None, double lot_size):
     """Sizes as int64 lots; see `to_ticks`."""
     cdef Py_ssize_t i, n = size.shape[0], bad = -1
     cdef double per_lot = 1.0 / positive("lot_size", lot_size)
@@ -617,7 +617,7 @@ cdef class L2Book:
             "lot_size": self.lot_size,
             "window": self.c.window,
             "side": np.repeat(np.array([1, -1], np.int8), [len(c[0]) for c in columns]),
-            "tick": np.concatenate([c[0] for c in columns]).astype(np.int32),
+            "tick": np.concatenate([c[0] for c in columns]),
             "lots": np.concatenate([c[1] for c in columns]),
             "newest": self.c.newest,
             "known": (self.c.ladder[0].known, self.c.ladder[1].known),
@@ -635,7 +635,7 @@ cdef class L2Book:
         """The book that `state` described; it goes on as the original would."""
         cdef L2Book book = L2Book(state["tick_size"], state["lot_size"], window=state["window"])
         cdef const side_t[::1] side = state["side"]
-        cdef const int32_t[::1] tick = state["tick"]
+        cdef const int64_t[::1] tick = state["tick"]    # `apply_float` knows no 32 bits
         cdef const lots_t[::1] lots = state["lots"]
         cdef Py_ssize_t i
         same_length(side.shape[0], tick.shape[0], lots.shape[0])

@@ -262,3 +262,9 @@ def test_read_only_and_empty_columns_are_taken():
     assert to_ticks(price[:0], TICK).shape == (0,)
     assert (book.best_bid, book.best_bid_size) == (100.0, 1.0)
     assert as_dicts(book)[1] == {}  # the bid at 200 ticks crossed the ask at 101
+
+
+def test_levels_beyond_32_bit_ticks_outlive_a_copy():
+    book = L2Book(0.01, 1.0)
+    book.apply_float(np.zeros(1, np.uint8), np.array([1e8]), np.ones(1))
+    assert book.copy().best_ask == book.best_ask == 1e8

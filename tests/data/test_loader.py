@@ -185,7 +185,7 @@ def random_recording(rng, n):
 
 def final_book(tape):
     book = L2Book(FOO.tick_size, FOO.lot_size)
-    book.apply(*tape.deltas[1:])
+    book.apply(*tape.deltas[1:], tape.deltas.time)
     return [side.tolist() for side in book.levels(1_000)]
 
 
@@ -207,6 +207,15 @@ def test_a_start_gives_the_book_of_everything_before_it(store, monkeypatch):
     end = load_tape(store, FOO, end=int(received[1_000]))
     assert end.end_ns < received[1_000]
     assert end.deltas.time[-1] == received[np.searchsorted(received, received[1_000]) - 1]
+
+
+def test_a_start_after_a_lost_delete_believes_the_newer_side(store):
+    """The ask at 100 crosses the bid at 100.5, whose delete was lost: no replay keeps that bid."""
+    rows = deltas((200, 11, True, 100.5, 1), (300, 12, False, 100, 2), (400, 13, True, 98, 1))
+    fill(store, rows, SEED)
+    tape = load_tape(store, FOO, start=T0 + 400)
+    whole = [[[99, 1], [98, 1]], [[100, 2], [101, 1]]]
+    assert final_book(load_tape(store, FOO)) == final_book(tape) == whole
 
 
 def test_chunks_of_any_size_give_the_same_tape(tmp_path, monkeypatch):

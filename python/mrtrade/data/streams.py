@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mrcore.book import GridError, to_lots, to_ticks
+from mrcore.book import GridError, L2Book, to_lots, to_ticks
 from mrtrade.data.store import Chunk
 from mrtrade.errors import DataError
 from mrtrade.instruments import Instrument, infer_grid
@@ -202,30 +202,23 @@ class BookStream:
 
 
 class _Lead:
-    """The book that events make, by last value a level: what a replay of them would leave."""
+    """The book that events make, crossed messages resolved as a replay of them would."""
 
     def __init__(self) -> None:
         self._time = np.int64(0)
-        self._keys = np.empty(0, dtype=np.int64)
-        self._lots = np.empty(0, dtype=np.int64)
+        self._book = L2Book(1.0, 1.0)  # in ticks and lots
         self.started = False
 
     def add(self, events: Events) -> None:
         self.started = True
         self._time = events.time[-1]
-        after = int(np.flatnonzero(events.side == 0)[-1]) + 1 if (events.side == 0).any() else None
-        if after is not None:
-            self._keys, self._lots = self._keys[:0], self._lots[:0]
-        keys = (events.tick.astype(np.int64) << 1) | (events.side > 0)
-        keys = np.concatenate([self._keys, keys[after:]])[::-1]
-        lots = np.concatenate([self._lots, events.lots[after:]])[::-1]
-        keys, last = np.unique(keys, return_index=True)
-        lots = lots[last]
-        self._keys, self._lots = keys[lots > 0], lots[lots > 0]
+        self._book.apply(events.side, events.tick, events.lots, events.time)
 
     def book(self) -> Events:
-        side = np.where(self._keys & 1, 1, -1).astype(np.int8)
-        return _book(self._time, side, (self._keys >> 1).astype(np.int32), self._lots)
+        bids, asks = (side.astype(np.int64) for side in self._book.levels(_MAX_TICK))
+        side = np.repeat(np.array([1, -1], np.int8), [len(bids), len(asks)])
+        tick, lots = np.concatenate([bids, asks]).T
+        return _book(self._time, side, tick.astype(np.int32), lots)
 
 
 class TradeStream:
