@@ -313,11 +313,11 @@ class ParquetStore:
         return self._series_folder(table, exchange, symbol) / f"dt={day}"
 
     def _nothing(self, table: str, exchange: str, symbol: str) -> StoreError:
-        held = [f"{t} {e} {s}" for t, e, s in self.series()]
+        held = [f"{e} {s}" for t, e, s in self.series() if t == table]
         return StoreError(
             f"no {table} of {exchange} {symbol} in the store",
             file=self.root,
-            expected=f"one of {', '.join(held)}" if held else "a store that was filled",
+            expected=f"one of {', '.join(held)}" if held else "a store that holds some",
             remedy="ingest it: mrtrade ingest PATH",
         )
 
