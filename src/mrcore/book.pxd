@@ -13,6 +13,7 @@ from libc.stdint cimport int64_t, uint64_t
 
 cimport cython
 
+from mrcore.kernels cimport imbalance
 from mrcore.types cimport lots_t, side_t, tick_t
 
 
@@ -130,6 +131,23 @@ cdef inline void book_settle(book_t* b) noexcept nogil:
     """End of a message: a book that it left crossed is resolved and counted."""
     if cython.unlikely(ladder_key(&b.ladder[0]) + ladder_key(&b.ladder[1]) >= 0):
         book_uncross(b)
+
+
+cdef inline lots_t ladder_depth(const ladder_t* d, Py_ssize_t n) noexcept nogil:
+    """Summed lots of the best `n` levels."""
+    cdef lots_t lots = 0, total = 0
+    cdef int64_t key = -NO_KEY
+    for _ in range(n):
+        key = ladder_next(d, key, &lots)
+        if key == NO_KEY:
+            break
+        total += lots
+    return total
+
+
+cdef inline double book_imbalance(const book_t* b, Py_ssize_t n) noexcept nogil:
+    """Depth imbalance of the best `n` levels, NaN when there are none."""
+    return imbalance(<double>ladder_depth(&b.ladder[0], n), <double>ladder_depth(&b.ladder[1], n))
 
 
 @cython.final

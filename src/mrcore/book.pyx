@@ -306,18 +306,6 @@ cdef tuple side_columns(const book_t* b, int s, Py_ssize_t n):
     return np.array(ticks, np.int64), np.array(sizes, np.int64)
 
 
-cdef lots_t ladder_depth(const ladder_t* d, Py_ssize_t n) noexcept nogil:
-    """Summed lots of the best `n` levels."""
-    cdef lots_t lots = 0, total = 0
-    cdef int64_t key = -NO_KEY
-    for _ in range(n):
-        key = ladder_next(d, key, &lots)
-        if key == NO_KEY:
-            break
-        total += lots
-    return total
-
-
 @cython.final
 cdef class L2Book:
     """Level-2 book rebuilt from absolute level changes.
@@ -613,6 +601,13 @@ cdef class L2Book:
         book_settle(&self.c)
         return (ladder_depth(&self.c.ladder[0], n) * self.lot_size,
                 ladder_depth(&self.c.ladder[1], n) * self.lot_size)
+
+    def imbalance(self, Py_ssize_t n):
+        """(bid - ask) / (bid + ask) of the summed sizes of the best `n` levels; NaN when empty."""
+        if n < 1:
+            raise ValueError(f"n must be >= 1, was {n}")
+        book_settle(&self.c)
+        return book_imbalance(&self.c, n)
 
     def state(self):
         """Everything the book knows, as a dict of numbers and arrays; see `from_state`."""

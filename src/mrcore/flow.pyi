@@ -3,9 +3,18 @@ from typing import Any, Self, TypeAlias, final
 import numpy as np
 from numpy.typing import NDArray
 
+from mrcore.book import L2Book
+
 _Floats: TypeAlias = NDArray[np.float64]
 
 def imbalance(bid_size: _Floats, ask_size: _Floats) -> _Floats: ...
+def depth_imbalance(
+    book: L2Book,
+    side: NDArray[np.int8],
+    tick: NDArray[np.int32],
+    lots: NDArray[np.int64],
+    levels: int,
+) -> _Floats: ...
 def microprice(bid: _Floats, bid_size: _Floats, ask: _Floats, ask_size: _Floats) -> _Floats: ...
 
 @final

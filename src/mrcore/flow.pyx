@@ -6,9 +6,10 @@ belongs to one thread at a time; ``copy.copy`` and ``pickle`` save and restore i
 """
 cimport cython
 from libc.math cimport NAN
-from libc.stdint cimport int8_t, int64_t
+from libc.stdint cimport int8_t, int32_t, int64_t
 from libc.string cimport memcpy
 
+from mrcore.book cimport L2Book, book_imbalance, book_set, book_settle, book_t
 from mrcore.flow cimport (
     bvc_bar, bvc_free, bvc_init, bvc_t, kyle_bar, kyle_free, kyle_init, kyle_t, kyle_tstat,
     kyle_value, ofi_init, ofi_t, ofi_update, vpin_free, vpin_init, vpin_t, vpin_trade, vpin_value,
@@ -51,6 +52,55 @@ def imbalance(const double[::1] bid_size not None, const double[::1] ask_size no
     with nogil:
         for i in range(n):
             y[i] = imbalance_of(bid_size[i], ask_size[i])
+    return out
+
+
+def depth_imbalance(
+    L2Book book not None,
+    const int8_t[::1] side not None,
+    const int32_t[::1] tick not None,
+    const int64_t[::1] lots not None,
+    Py_ssize_t levels,
+):
+    """Imbalance of the best levels after each row; the book is left at the last one.
+
+    Parameters
+    ----------
+    book : L2Book
+        Where the rows are applied, each as a message of its own (as `L2Book.update`).
+    side, tick, lots : ndarray of int8, int32, int64
+        +1 bid, -1 ask; ticks; absolute sizes, 0 deletes.
+    levels : int
+        Levels a side that are summed, >= 1; such as 1, 5, 10 or 20.
+
+    Returns
+    -------
+    ndarray of float64
+        ``(bid - ask) / (bid + ask)`` in [-1, 1]; a side with fewer levels counts what it
+        has; NaN where both are empty.
+    """
+    cdef Py_ssize_t i, n = side.shape[0]
+    cdef book_t* b = &book.c
+    check_lengths(n, tick.shape[0], "side and tick")
+    check_lengths(n, lots.shape[0], "side and lots")
+    if levels < 1:
+        raise ValueError(f"levels must be >= 1, was {levels}")
+    for i in range(n):
+        if (side[i] != 1 and side[i] != -1) or lots[i] < 0:
+            raise ValueError(f"row {i}: side must be 1 or -1 and lots >= 0, were {side[i]} and "
+                             f"{lots[i]}")
+    if book.waiting:
+        raise ValueError("the book waits for its snapshot")
+    out = np.empty(n)
+    cdef double[::1] y = out
+    with nogil:
+        book_settle(b)
+        for i in range(n):
+            book_set(b, side[i], tick[i], lots[i])
+            book_settle(b)
+            y[i] = book_imbalance(b, levels)
+    if b.failed:
+        raise MemoryError("no memory for the far levels of the book")
     return out
 
 

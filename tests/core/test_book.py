@@ -8,6 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mrcore.book import GridError, L2Book, to_lots, to_ticks
+from mrcore.flow import depth_imbalance
 
 from ..oracle.book import OracleBook
 
@@ -99,6 +100,39 @@ def test_a_saved_book_goes_on_as_the_original(before, after):
     for b in (saved, copy):
         assert as_dicts(b) == as_dicts(book)
         assert (b.crossed, b.unknown_deletes) == (book.crossed, book.unknown_deletes)
+
+
+@given(ROWS, st.sampled_from([1, 5, 10, 20]), st.integers(0, 150))
+def test_depth_imbalance_after_each_row(rows, levels, cut):
+    rows = [row for row in rows if row[0]]
+    truth, expected = OracleBook(), []
+    for side, tick, lots, _ in rows:
+        truth.update(side, tick, lots)
+        truth.settle()
+        expected.append(truth.imbalance(levels))
+    side, tick, lots, _ = columns(rows)
+    book, steps = L2Book(TICK, LOT), L2Book(TICK, LOT, window=16)
+    got = [
+        depth_imbalance(book, side[a], tick[a], lots[a], levels)
+        for a in (slice(None, cut), slice(cut, None))
+    ]
+    np.testing.assert_array_equal(np.concatenate(got), expected)
+    for row, value in zip(rows, expected, strict=True):
+        steps.update(*row[:3])
+        np.testing.assert_array_equal(steps.imbalance(levels), value)
+
+
+def test_depth_imbalance_refuses_bad_rows():
+    side, tick, lots, _ = columns([(1, 100, 1, True)])
+    book = L2Book(TICK, LOT)
+    for bad in ((side * 0, tick, lots, 5), (side, tick, -lots, 5), (side, tick, lots, 0)):
+        with pytest.raises(ValueError, match="must be"):
+            depth_imbalance(book, *bad)
+    with pytest.raises(ValueError, match="differ in length"):
+        depth_imbalance(book, side, tick[:0], lots, 5)
+    with pytest.raises(ValueError, match="waits"):
+        depth_imbalance(L2Book(TICK, LOT, await_snapshot=True), side, tick, lots, 5)
+    assert book.bid_tick is None
 
 
 def test_a_snapshot_that_arrives_late():
