@@ -112,8 +112,6 @@ cdef action_t executor_step(
             bar(e, mid * tick_size)
     if e.timeout > 0 and not e.aggressive and now >= e.target_time + e.timeout:
         e.late = True
-    if not two_sided:
-        return action
     urgent = e.aggressive or e.barred != 0 or (e.late and not e.give_up)
     need = (0 if e.barred != 0 else e.target) - e.position
     if executor_gave_up(e):
@@ -124,10 +122,10 @@ cdef action_t executor_step(
     if e.working == RESTING:
         touch = bid if e.side > 0 else ask
         if (need == 0 or action.side != e.side or urgent or e.remaining > need * e.side
-                or (touch - e.tick) * e.side > 0):
-            action.act = WITHDRAW
+                or (two_sided and (touch - e.tick) * e.side > 0)):
+            action.act = WITHDRAW       # what is not wanted any more goes without a book too
         return action
-    if need == 0 or now <= e.rejected:
+    if not two_sided or need == 0 or now <= e.rejected:
         return action
     if e.decision_mid != e.decision_mid:        # there was no mid when it was decided
         e.decision_mid = mid * tick_size
