@@ -87,7 +87,7 @@ ctypedef struct flow_t:             # what the local clock measures since the la
     lots_t ask_lots
     int64_t mid2_high               # twice the mid, ticks
     int64_t mid2_low
-    int64_t spread_ns               # spread in ticks times the time it stood
+    double spread_ns                # spread in ticks times the time it stood
     int64_t two_sided_ns
     tick_t spread_max
     nanos_t since                   # the touch is counted up to here
@@ -145,16 +145,16 @@ cdef inline bint two_sided(const flow_t* f) noexcept nogil:
 cdef inline void flow_pass(flow_t* f, nanos_t now) noexcept nogil:
     """The touch stood until now."""
     if two_sided(f):
-        f.spread_ns += (f.ask - f.bid) * (now - f.since)
+        f.spread_ns += <double>(f.ask - f.bid) * <double>(now - f.since)
         f.two_sided_ns += now - f.since
     f.since = now
 
 
 cdef void flow_restart(flow_t* f) noexcept nogil:
     """A new interval begins with the touch as it stands."""
-    f.ofi_sum = f.notional = 0.0
+    f.ofi_sum = f.notional = f.spread_ns = 0.0
     f.n_messages = f.n_trades = f.bought = f.sold = 0
-    f.spread_ns = f.two_sided_ns = f.spread_max = 0
+    f.two_sided_ns = f.spread_max = 0
     f.trade_high = INT64_MIN
     f.trade_low = INT64_MAX
     f.mid2_high = INT64_MIN
@@ -307,7 +307,7 @@ cdef void take_sample(replay_t* r, nanos_t now) noexcept nogil:
     out[20] = f.last_trade * tick_size if f.last_trade > 0 else NAN
     out[21] = 0.5 * in_prices(r, f.mid2_high)
     out[22] = 0.5 * in_prices(r, f.mid2_low)
-    out[23] = (<double>f.spread_ns / <double>f.two_sided_ns * tick_size
+    out[23] = (f.spread_ns / <double>f.two_sided_ns * tick_size
                if f.two_sided_ns > 0 else out[2] - out[0])
     out[24] = f.spread_max * tick_size if f.mid2_low != INT64_MAX else NAN
     out[25] = f.ofi_sum * lot_size
@@ -677,7 +677,7 @@ cdef class Replay:
         return self.c.events - before
 
     def finish(self):
-        """Run until all data fed, and the answers to all that was sent, have been received."""
+        """Run until all data fed, and the answers to what was sent by then, have been received."""
         cdef replay_t* r = &self.c
         cdef nanos_t last = 0
         if r.deltas.n > 0:

@@ -236,6 +236,13 @@ def test_bad_arguments_change_nothing():
         book.apply(side, tick, -lots)
     with pytest.raises(ValueError, match="side must be"):
         book.update(0, 100, 1)
+    with pytest.raises(ValueError, match="tick within"):
+        book.update(1, 2**60, 1)
+    book.update(1, 50, 3)
+    with pytest.raises(ValueError, match="lots must be >= 0"):
+        book.snapshot(side, tick, -lots)
+    assert book.bid_tick == 50  # the snapshot that was refused has not cleared it
+    book.update(1, 50, 0)
     with pytest.raises(ValueError, match="tick_size must be > 0"):
         L2Book(math.nan, LOT)
     with pytest.raises(ValueError, match="lot_size must be > 0"):
