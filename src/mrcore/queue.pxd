@@ -35,6 +35,7 @@ cdef inline void queue_trade(queue_t* q, double quantity) noexcept nogil:
     q.traded += quantity
 
 
+@cython.cdivision(True)    # 0 / 0 is meant: NaN, at the end of it
 cdef inline void queue_depth(
     queue_t* q, queue_model_t model, double n, double before, double after
 ) noexcept nogil:

@@ -34,7 +34,7 @@ class Recording:
 
     def __init__(self, shared_data, exchange, symbol, first_day):
         self.instrument = instrument(exchange, symbol)
-        self.days = [first_day, str(np.datetime64(first_day) + 1)]
+        self.days = [first_day, str(np.datetime64(first_day) + np.timedelta64(1, "D"))]
         self._folder = shared_data / "lake"
         self._place = f"exchange={exchange}/symbol={symbol}"
         self.seed = self._table("book_seed")

@@ -230,7 +230,7 @@ def test_interrupted_ingest_resumes(lake, store, monkeypatch):
             lake,
             "book_delta_v2",
             deltas((day * DAY_NS, day, True, 100, 1), ((day + 1) * DAY_NS, 50 + day, True, 99, 1)),
-            day=str(np.datetime64(DAY) + day),
+            day=str(np.datetime64(DAY) + np.timedelta64(day, "D")),
         )
     whole = ParquetStore(store.root.parent / "whole")
     ingest(lake, whole)

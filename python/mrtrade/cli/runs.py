@@ -19,7 +19,10 @@ def runs(
     from mrtrade.cli.console import make_console
 
     found = list_runs(folder)
-    table = Table("run", "finished", "exchange", "symbol", "strategy")
+    table = Table()
+    table.add_column("run", no_wrap=True)  # `rerun` wants it whole, on a narrow screen too
+    for name in ("finished", "exchange", "symbol", "strategy"):
+        table.add_column(name)
     table.add_column("net PnL", justify="right")
     for one in found[:limit]:
         table.add_row(
