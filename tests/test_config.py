@@ -111,6 +111,8 @@ def test_yaml_dates_and_overrides(written):
         ),
         ({"latency": {"feed_ms": -1}}, "latency.feed_ms: input should be greater than or equal"),
         ({"latency": {"feed_ms": float("nan")}}, "latency.feed_ms: input should be a finite"),
+        ({"latency": {"feed_ms": 1e14}}, "latency.feed_ms: input should be less than or equal"),
+        ({"execution": {"timeout_s": 1e12}}, "execution.timeout_s: input should be less than"),
         ({"capital": 0}, "capital: input should be greater than 0, was 0"),
         ({"execution": {"mode": "pasive"}}, "execution.mode: input should be 'passive' or"),
         ({"bar": "1.5s"}, "bar: not a length of time"),

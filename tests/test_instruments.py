@@ -1,5 +1,8 @@
+from importlib.resources import files
+
 import numpy as np
 import pytest
+import yaml
 from pydantic import ValidationError
 
 from mrtrade.errors import ConfigError
@@ -50,19 +53,33 @@ def test_table():
     assert instrument("binance_futures", "BTC-USDT-PERP") == perp
     inverse = instrument("BINANCE_DELIVERY", "BTC/USD-PERP")
     assert (inverse.inverse, inverse.multiplier) == (True, 100)
-    # Bybit: fees of the exchange are its perpetuals', spot has its own
-    assert instrument("BYBIT", "BTC/USDT").taker_fee == 0.001
-    assert instrument("BYBIT", "BTC/USDT-PERP").taker_fee == 0.00055
     with pytest.raises(ValidationError):
         perp.tick_size = 1.0
 
 
 def test_every_instrument_of_the_table_is_sound():
     for exchange, symbol in known_instruments():
-        one = instrument(exchange, symbol)
+        fees = {} if has_fees(exchange) else {"maker_fee": 0.0, "taker_fee": 0.001}
+        one = instrument(exchange, symbol, **fees)
         assert (one.exchange, one.symbol) == (exchange, symbol)
         assert from_lake(to_lake(symbol)) == symbol
         assert -1e-3 < one.maker_fee <= one.taker_fee < 2e-2
+
+
+def has_fees(exchange):
+    return exchange.startswith("BINANCE") or exchange == "SYNTHETIC"
+
+
+def test_fees_are_stated_with_their_source_or_asked_for():
+    text = files("mrtrade").joinpath("config_files", "exchanges.yaml").read_text(encoding="utf-8")
+    for exchange, entry in yaml.safe_load(text).items():
+        stated = {"maker_fee_bps", "taker_fee_bps", "fees_source"} & set(entry)
+        assert len(stated) == (3 if has_fees(exchange) else 0), exchange
+        if not stated:
+            symbol = next(iter(entry["instruments"]))
+            with pytest.raises(ConfigError, match=r"transaction_costs\.taker_fee_bps") as caught:
+                instrument(exchange, symbol, maker_fee=0.0)
+            assert "maker_fee" not in str(caught.value)
 
 
 def test_overrides_do_not_leak_into_the_table():
@@ -113,7 +130,7 @@ def test_steps_divide_every_recorded_price_and_size(shared_data):
     for table in ("book_delta_v2", "book_seed", "trades", "level_1", "book"):
         for path in sorted((shared_data / "lake" / table).rglob("*.parquet")):
             exchange, symbol = (part.partition("=")[2] for part in path.parts[-4:-2])
-            one = instrument(exchange, symbol)
+            one = instrument(exchange, symbol, maker_fee=0.0, taker_fee=0.0)
             seen.add((exchange, one.symbol))
             columns = pq.read_table(path)
             for name in columns.column_names:

@@ -16,7 +16,9 @@ from pydantic_core import ErrorDetails
 from mrtrade.clock import NS_PER_MS, NS_PER_SECOND, duration_ns, from_ns, to_ns
 from mrtrade.errors import ConfigError, MrTradeError
 
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+# More than an hour, or a year, is a slip of unit.
+Latency = Annotated[float, Field(ge=0, le=3_600_000, allow_inf_nan=False)]
+Timeout = Annotated[float, Field(gt=0, le=31_536_000, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 FeeBps = Annotated[float, Field(gt=-1_000, lt=1_000, allow_inf_nan=False)]
 
@@ -41,7 +43,7 @@ class ExecutionConfig(Section):
     """How a target position becomes orders."""
 
     mode: Literal["passive", "aggressive"] = "passive"
-    timeout_s: Positive = 10.0
+    timeout_s: Timeout = 10.0
     on_timeout: Literal["cross", "give_up"] = "cross"
 
     @property
@@ -53,9 +55,9 @@ class ExecutionConfig(Section):
 class LatencyConfig(Section):
     """Constant latencies."""
 
-    feed_ms: NonNegative = 5.0
-    entry_ms: NonNegative = 5.0
-    response_ms: NonNegative = 5.0
+    feed_ms: Latency = 5.0
+    entry_ms: Latency = 5.0
+    response_ms: Latency = 5.0
 
     @property
     def feed_ns(self) -> int:

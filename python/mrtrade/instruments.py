@@ -78,12 +78,13 @@ def instrument(
         instrument suggest steps.
     **overrides
         Fields of `Instrument` that replace the table's. An unknown instrument needs `tick_size`
-        and `lot_size`, on an unknown exchange `maker_fee` and `taker_fee` too.
+        and `lot_size`; where the table has no fees, `maker_fee` and `taker_fee` are needed too.
 
     Raises
     ------
     ConfigError
-        If the instrument is unknown and not described, or a field is out of range.
+        If the instrument is unknown and not described, its fees are neither known nor given, or a
+        field is out of range.
     """
     exchange, symbol = exchange.upper(), user_symbol(symbol)
     known = _known().get((exchange, symbol), _fees().get(exchange, {}))
@@ -93,6 +94,14 @@ def instrument(
         for name in ("tick_size", "lot_size", "maker_fee", "taker_fee")
         if fields.get(name) is None
     ]
+    if missing and missing[0].endswith("_fee"):
+        raise ConfigError(
+            f"the fees of {exchange} {symbol} are not known",
+            key=", ".join(missing),
+            expected="the fees of your account: none are assumed",
+            remedy=f"give {', '.join(missing)} as fractions, in a configuration "
+            f"{', '.join(f'transaction_costs.{name}_bps' for name in missing)} in basis points",
+        )
     if missing:
         raise _unknown(exchange, symbol, missing, prices, sizes)
     try:
@@ -208,8 +217,7 @@ def _known() -> dict[tuple[str, str], dict[str, Any]]:
     known = {}
     for exchange, entry in _table().items():
         for symbol, terms in entry["instruments"].items():
-            steps = {name: terms[name] for name in terms if not name.endswith("_bps")}
-            known[exchange, symbol] = {**_fees()[exchange], **steps, **_fractions(terms)}
+            known[exchange, symbol] = {**_fees()[exchange], **terms}
     return known
 
 

@@ -203,6 +203,9 @@ cdef void book_uncross(book_t* b) noexcept nogil:
         book_set(b, old_side, -key if old_side < 0 else key, 0)
 
 
+cdef double MAX_TICK = 9e15             # below 2**53: float prices are exact up to here
+
+
 cdef inline bint on_grid(double value, double per_step, int64_t* steps) noexcept nogil:
     """Whether `value` is a non-negative multiple of the step, within float error.
 
@@ -211,10 +214,10 @@ cdef inline bint on_grid(double value, double per_step, int64_t* steps) noexcept
     cdef double x = value * per_step
     steps[0] = lrint(x)
     # 1e-3 of a step is far above float error (x * 4e-16) and far below a wrong step
-    return (x >= 0.0) & (x < 9e15) & (fabs(x - <double>steps[0]) <= 1e-3)
+    return (x >= 0.0) & (x < MAX_TICK) & (fabs(x - <double>steps[0]) <= 1e-3)
 
 
-def to_ticks(const double[::1] price, double tick_size):
+def to_ticks(const double[::1] price not None, double tick_size):
     """Prices as int32 ticks.
 
     Parameters
@@ -249,7 +252,7 @@ def to_ticks(const double[::1] price, double tick_size):
     return out
 
 
-def to_lots(const double[::1] size, double lot_size):
+def to_lots(const double[::1] size not None, double lot_size):
     """Sizes as int64 lots; see `to_ticks`."""
     cdef Py_ssize_t i, n = size.shape[0], bad = -1
     cdef double per_lot = 1.0 / positive("lot_size", lot_size)
@@ -276,6 +279,16 @@ cdef double positive(str name, double value) except -1.0:
 cdef int same_length(Py_ssize_t a, Py_ssize_t b, Py_ssize_t c) except -1:
     if a != b or a != c:
         raise ValueError(f"columns differ in length: {a}, {b}, {c}")
+    return 0
+
+
+cdef int not_negative(const lots_t[::1] lots) except -1:
+    cdef Py_ssize_t i
+    cdef lots_t signs = 0
+    for i in range(lots.shape[0]):
+        signs |= lots[i]
+    if signs < 0:
+        raise ValueError(f"lots must be >= 0, were {np.asarray(lots).min()} at the least")
     return 0
 
 
@@ -367,8 +380,9 @@ cdef class L2Book:
         lots : int
             New size in lots, >= 0; 0 removes the level.
         """
-        if (side != 1 and side != -1) or lots < 0:
-            raise ValueError(f"side must be 1 or -1 and lots >= 0, were {side} and {lots}")
+        if (side != 1 and side != -1) or lots < 0 or not -MAX_TICK < tick < MAX_TICK:
+            raise ValueError(f"side must be 1 or -1, lots >= 0 and tick within {MAX_TICK:.0e}, "
+                             f"were {side}, {lots} and {tick}")
         if self.waiting:
             self.apply(np.array([side], np.int8), np.array([tick], np.int32),
                        np.array([lots], np.int64))
@@ -401,14 +415,10 @@ cdef class L2Book:
         cdef book_t* b = &self.c
         cdef int64_t last = self.message, stale = self.snapshot_message
         cdef int64_t dropped = 0
-        cdef lots_t signs = 0
         same_length(n, tick.shape[0], lots.shape[0])
         if message is not None:
             same_length(n, message.shape[0], n)
-        for i in range(n):
-            signs |= lots[i]
-        if signs < 0:
-            raise ValueError(f"lots must be >= 0, were {np.asarray(lots).min()} at the least")
+        not_negative(lots)
         if self.waiting:
             self.pending.append((np.array(side), np.array(tick), np.array(lots),
                                  None if message is None else np.array(message)))
@@ -497,6 +507,7 @@ cdef class L2Book:
         cdef ladder_t* d
         cdef list pending = self.pending
         same_length(side.shape[0], tick.shape[0], lots.shape[0])
+        not_negative(lots)
         book_clear(&self.c)
         self.waiting = False
         self.pending = []
@@ -617,7 +628,7 @@ cdef class L2Book:
             "lot_size": self.lot_size,
             "window": self.c.window,
             "side": np.repeat(np.array([1, -1], np.int8), [len(c[0]) for c in columns]),
-            "tick": np.concatenate([c[0] for c in columns]).astype(np.int32),
+            "tick": np.concatenate([c[0] for c in columns]),
             "lots": np.concatenate([c[1] for c in columns]),
             "newest": self.c.newest,
             "known": (self.c.ladder[0].known, self.c.ladder[1].known),
@@ -635,7 +646,7 @@ cdef class L2Book:
         """The book that `state` described; it goes on as the original would."""
         cdef L2Book book = L2Book(state["tick_size"], state["lot_size"], window=state["window"])
         cdef const side_t[::1] side = state["side"]
-        cdef const int32_t[::1] tick = state["tick"]
+        cdef const int64_t[::1] tick = state["tick"]    # `apply_float` knows no 32 bits
         cdef const lots_t[::1] lots = state["lots"]
         cdef Py_ssize_t i
         same_length(side.shape[0], tick.shape[0], lots.shape[0])

@@ -48,6 +48,7 @@ ctypedef struct executor_t:
     lots_t remaining
 
 
+cdef int check_terms(tick_t stop, nanos_t hold, nanos_t timeout) except -1
 cdef void executor_init(executor_t* e) noexcept nogil
 cdef void executor_target(
     executor_t* e, nanos_t now, lots_t target, bint aggressive, tick_t stop, nanos_t hold,
@@ -59,10 +60,15 @@ cdef action_t executor_step(
 cdef void executor_sent(executor_t* e, int64_t order, const action_t* action) noexcept nogil
 
 
+cdef inline bint executor_gave_up(const executor_t* e) noexcept nogil:
+    """Whether the rest of the target is dropped; a position that must close never is."""
+    return e.late and e.give_up and not e.aggressive and e.barred == 0
+
+
 cdef inline bint executor_watches(const executor_t* e) noexcept nogil:
     """Whether a change of the touch may call for an action."""
     return (e.working != NOTHING or (e.position != 0 and e.stop > 0)
-            or (e.position != (0 if e.barred else e.target) and not (e.late and e.give_up)))
+            or (e.position != (0 if e.barred else e.target) and not executor_gave_up(e)))
 
 
 cdef inline nanos_t executor_timer(const executor_t* e) noexcept nogil:

@@ -8,6 +8,7 @@ aggressively and bar that direction until the target leaves it.
 
 The same rules run in the replay and live: `executor_step` only says what to do.
 """
+from libc.math cimport NAN
 from libc.stdint cimport INT64_MIN, int8_t, int64_t
 from libc.string cimport memset
 
@@ -23,9 +24,19 @@ from mrcore.types cimport lots_t, nanos_t, tick_t
 from mrcore.exchange import EVENTS, TIFS
 
 
+cdef int check_terms(tick_t stop, nanos_t hold, nanos_t timeout) except -1:
+    """Refuse what is negative, and spells whose end no clock could show."""
+    cdef nanos_t longest = <nanos_t>1 << 62
+    if stop < 0 or not 0 <= hold < longest or not 0 <= timeout < longest:
+        raise ValueError(f"stop_ticks must be >= 0, hold_ns and timeout_ns in [0, {longest}), "
+                         f"were {stop}, {hold} and {timeout}")
+    return 0
+
+
 cdef void executor_init(executor_t* e) noexcept nogil:
     memset(e, 0, sizeof(executor_t))
     e.rejected = INT64_MIN
+    e.order = -1                    # no answer is for us before we have sent something
 
 
 cdef void executor_target(
@@ -95,17 +106,15 @@ cdef action_t executor_step(
     action.act = WAIT
     if e.position != 0 and e.barred == 0:
         if e.hold > 0 and now >= e.entry_time + e.hold:
-            bar(e, mid * tick_size if two_sided else e.decision_mid)
+            bar(e, mid * tick_size if two_sided else NAN)
         elif (two_sided and e.stop > 0
                 and (e.entry - mid if e.position > 0 else mid - e.entry) >= e.stop):
             bar(e, mid * tick_size)
     if e.timeout > 0 and not e.aggressive and now >= e.target_time + e.timeout:
         e.late = True
-    if not two_sided:
-        return action
     urgent = e.aggressive or e.barred != 0 or (e.late and not e.give_up)
     need = (0 if e.barred != 0 else e.target) - e.position
-    if e.late and e.give_up and not urgent:
+    if executor_gave_up(e):
         need = 0
     action.side = 1 if need > 0 else -1
     if e.working == PENDING:
@@ -113,12 +122,12 @@ cdef action_t executor_step(
     if e.working == RESTING:
         touch = bid if e.side > 0 else ask
         if (need == 0 or action.side != e.side or urgent or e.remaining > need * e.side
-                or (touch - e.tick) * e.side > 0):
-            action.act = WITHDRAW
+                or (two_sided and (touch - e.tick) * e.side > 0)):
+            action.act = WITHDRAW       # what is not wanted any more goes without a book too
         return action
-    if need == 0 or now <= e.rejected:
+    if not two_sided or need == 0 or now <= e.rejected:
         return action
-    if e.decision_mid != e.decision_mid:        # there was no mid when the target came
+    if e.decision_mid != e.decision_mid:        # there was no mid when it was decided
         e.decision_mid = mid * tick_size
     action.act = SEND
     action.lots = need * action.side
@@ -189,9 +198,7 @@ cdef class Executor:
         mid : float
             Mid price of the decision, quote units.
         """
-        if stop_ticks < 0 or hold_ns < 0 or timeout_ns < 0:
-            raise ValueError("stop_ticks, hold_ns and timeout_ns must be >= 0, were "
-                             f"{stop_ticks}, {hold_ns} and {timeout_ns}")
+        check_terms(stop_ticks, hold_ns, timeout_ns)
         executor_target(&self.c, now_ns, lots, aggressive, stop_ticks, hold_ns, timeout_ns,
                         give_up, mid)
 

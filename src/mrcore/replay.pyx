@@ -26,8 +26,8 @@ from mrcore.exchange cimport (
     exchange_trade, message_t,
 )
 from mrcore.executor cimport (
-    SEND, WAIT, action_t, executor_init, executor_response, executor_sent, executor_step,
-    executor_t, executor_target, executor_timer, executor_watches,
+    SEND, WAIT, action_t, check_terms, executor_init, executor_response, executor_sent,
+    executor_step, executor_t, executor_target, executor_timer, executor_watches,
 )
 from mrcore.flow cimport (
     kyle_bar, kyle_free, kyle_init, kyle_t, kyle_value, ofi_init, ofi_t, ofi_update, vpin_free,
@@ -55,7 +55,7 @@ cdef enum:
     N_COLUMNS = 31
     NEVER_BITS = 62
 
-cdef nanos_t NEVER = <nanos_t>1 << NEVER_BITS
+cdef nanos_t NEVER = <nanos_t>1 << NEVER_BITS       # all times lie between -NEVER and NEVER
 
 
 ctypedef struct tape_t:             # columns of one stream, owned by Replay
@@ -87,7 +87,7 @@ ctypedef struct flow_t:             # what the local clock measures since the la
     lots_t ask_lots
     int64_t mid2_high               # twice the mid, ticks
     int64_t mid2_low
-    int64_t spread_ns               # spread in ticks times the time it stood
+    double spread_ns                # spread in ticks times the time it stood
     int64_t two_sided_ns
     tick_t spread_max
     nanos_t since                   # the touch is counted up to here
@@ -145,16 +145,16 @@ cdef inline bint two_sided(const flow_t* f) noexcept nogil:
 cdef inline void flow_pass(flow_t* f, nanos_t now) noexcept nogil:
     """The touch stood until now."""
     if two_sided(f):
-        f.spread_ns += (f.ask - f.bid) * (now - f.since)
+        f.spread_ns += <double>(f.ask - f.bid) * <double>(now - f.since)
         f.two_sided_ns += now - f.since
     f.since = now
 
 
 cdef void flow_restart(flow_t* f) noexcept nogil:
     """A new interval begins with the touch as it stands."""
-    f.ofi_sum = f.notional = 0.0
+    f.ofi_sum = f.notional = f.spread_ns = 0.0
     f.n_messages = f.n_trades = f.bought = f.sold = 0
-    f.spread_ns = f.two_sided_ns = f.spread_max = 0
+    f.two_sided_ns = f.spread_max = 0
     f.trade_high = INT64_MIN
     f.trade_low = INT64_MAX
     f.mid2_high = INT64_MIN
@@ -227,6 +227,7 @@ cdef void receive(replay_t* r, nanos_t until) noexcept nogil:
             if cython.unlikely(side[d] == 0):
                 book_clear(b)
                 ofi_init(&r.flow.ofi)           # no difference across a gap
+                r.flow.bid_lots = -1            # and the touch after it is a new one
             else:
                 book_set(b, side[d], tick[d], lots[d])
             d += 1
@@ -306,7 +307,7 @@ cdef void take_sample(replay_t* r, nanos_t now) noexcept nogil:
     out[20] = f.last_trade * tick_size if f.last_trade > 0 else NAN
     out[21] = 0.5 * in_prices(r, f.mid2_high)
     out[22] = 0.5 * in_prices(r, f.mid2_low)
-    out[23] = (<double>f.spread_ns / <double>f.two_sided_ns * tick_size
+    out[23] = (f.spread_ns / <double>f.two_sided_ns * tick_size
                if f.two_sided_ns > 0 else out[2] - out[0])
     out[24] = f.spread_max * tick_size if f.mid2_low != INT64_MAX else NAN
     out[25] = f.ofi_sum * lot_size
@@ -482,6 +483,8 @@ cdef tuple attach(tape_t* t, str name, tuple old, columns, nanos_t earliest):
     cdef Py_ssize_t done = min(t.exchange, t.local), bad
     cdef bint book = name == "deltas"
     time, side, tick, lots = columns
+    if time is None or side is None or tick is None or lots is None:
+        raise ValueError(f"{name}: expected four arrays, one was None")
     if not time.shape[0] == side.shape[0] == tick.shape[0] == lots.shape[0]:
         raise ValueError(f"{name}: columns differ in length: {[len(c) for c in columns]}")
     if t.n > 0:
@@ -523,8 +526,8 @@ cdef double not_nan(str name, double value, bint positive) except? -1.0:
 
 
 cdef nanos_t latency(str name, nanos_t value) except -1:
-    if value < 0:
-        raise ValueError(f"{name} must be >= 0, was {value}")
+    if not 0 <= value < NEVER >> 2:     # so that a time and all three still fit
+        raise ValueError(f"{name} must be in [0, {NEVER >> 2}), was {value}")
     return value
 
 
@@ -608,7 +611,7 @@ cdef class Replay:
         x.entry_latency = latency("entry_latency_ns", entry_latency_ns)
         x.response_latency = latency("response_latency_ns", response_latency_ns)
         r.feed_latency = latency("feed_latency_ns", feed_latency_ns)
-        r.exchange_message = r.now = INT64_MIN
+        r.exchange_message = r.now = -NEVER
         r.flow.bid = NO_KEY
         r.flow.ask = -NO_KEY
         r.flow.mid_before = NAN
@@ -652,7 +655,7 @@ cdef class Replay:
         self.deltas = attach(&self.c.deltas, "deltas", self.deltas, deltas, self.c.now)
         try:
             self.trades = attach(&self.c.trades, "trades", self.trades, trades, self.c.now)
-        except ValueError:
+        except Exception:
             self.c.deltas = kept
             self.deltas = before
             raise
@@ -674,7 +677,7 @@ cdef class Replay:
         return self.c.events - before
 
     def finish(self):
-        """Run until all data fed, and the answers to all that was sent, have been received."""
+        """Run until all data fed, and the answers to what was sent by then, have been received."""
         cdef replay_t* r = &self.c
         cdef nanos_t last = 0
         if r.deltas.n > 0:
@@ -693,9 +696,7 @@ cdef class Replay:
         The executor acts on it when the replay goes on.
         """
         self.started()
-        if stop_ticks < 0 or hold_ns < 0 or timeout_ns < 0:
-            raise ValueError("stop_ticks, hold_ns and timeout_ns must be >= 0, were "
-                             f"{stop_ticks}, {hold_ns} and {timeout_ns}")
+        check_terms(stop_ticks, hold_ns, timeout_ns)
         self.c.executing = True
         executor_target(&self.c.executor, self.c.now, lots, aggressive, stop_ticks, hold_ns,
                         timeout_ns, give_up, local_mid(&self.c))
@@ -717,16 +718,17 @@ cdef class Replay:
         cdef const int64_t[::1] hold = hold_ns, timeout = timeout_ns
         cdef const cython.uchar[::1] urgent = np.asarray(aggressive, bool).view(np.uint8)
         cdef const cython.uchar[::1] drop = np.asarray(give_up, bool).view(np.uint8)
-        cdef Py_ssize_t n = time.shape[0]
+        cdef Py_ssize_t i, n = time.shape[0]
         columns = (time_ns, lots, aggressive, stop_ticks, hold_ns, timeout_ns, give_up)
         if any([len(c) != n for c in columns]):
             raise ValueError(f"columns differ in length: {[len(c) for c in columns]}")
         if n and (np.any(np.diff(time_ns) < 0) or time[0] < r.now):
             raise ValueError(f"times must not fall and must start at {r.now} or later")
-        for name, column in zip(("stop_ticks", "hold_ns", "timeout_ns"), columns[3:6]):
-            if n and np.min(column) < 0:
-                raise ValueError(f"{name} must be >= 0, was {np.min(column)} at row "
-                                 f"{np.argmin(column)}")
+        for i in range(n):
+            try:
+                check_terms(stop[i], hold[i], timeout[i])
+            except ValueError as error:
+                raise ValueError(f"row {i}: {error}") from None
         self.targets = (time, target, urgent, stop, hold, timeout, drop)
         r.n_targets = n
         r.target = 0
@@ -774,7 +776,7 @@ cdef class Replay:
     @property
     def time_ns(self):
         """Local time reached, None before the first `advance`."""
-        return None if self.c.now == INT64_MIN else self.c.now
+        return None if self.c.now == -NEVER else self.c.now
 
     @property
     def bid_tick(self):
@@ -839,7 +841,7 @@ cdef class Replay:
         return records(self.c.exchange.fills, self.c.exchange.n_fills, FILL_DTYPE)
 
     cdef int started(self) except -1:
-        if self.c.now == INT64_MIN:
+        if self.c.now == -NEVER:
             raise ValueError("advance to the time of the decision first")
         return 0
 

@@ -193,6 +193,11 @@ def test_targets_become_changes_only():
     assert plan.hold_ns.tolist() == [2_500_000_000, 0, 0]
 
 
+def test_limits_that_no_clock_can_show_are_none():
+    assert engine._hold_ns(np.array([np.inf, np.nan, 1e10, 1.0])).tolist() == [0, 0, 0, 10**9]
+    assert engine._stop_ticks(np.array([np.inf, 1e300]), 1.0, 0.1).tolist() == [0, 0]
+
+
 def test_a_target_out_of_range_is_an_error():
     index = from_ns(np.array([START]))
     targets = pd.DataFrame({"target": [1.5], "stop_bps": [1.0], "hold_s": [1.0]}, index=index)

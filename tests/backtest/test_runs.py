@@ -91,3 +91,9 @@ def test_a_damaged_manifest_is_an_error(copy):
     edit(copy / "manifest.json", lambda content: content.pop("config"))
     with pytest.raises(RunError, match="damaged"):
         rerun(copy)
+
+
+def test_a_listing_names_a_damaged_file(copy):
+    (copy / "stats.json").write_text("{}")
+    with pytest.raises(RunError, match=r"stats\.json: damaged: no stats"):
+        list_runs(copy.parent)

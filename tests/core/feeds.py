@@ -15,7 +15,7 @@ def tapes(draw, max_rows=120):
         st.lists(
             st.tuples(
                 st.integers(0, 3),  # time since the row before, in ms
-                st.sampled_from(["bid", "ask", "bid", "ask", "buy", "sell"]),
+                st.sampled_from(["bid", "ask", "bid", "ask", "buy", "sell", "snapshot"]),
                 st.integers(0, 5),
                 st.sampled_from([0, 1, 2, 5]),
             ),
@@ -27,7 +27,10 @@ def tapes(draw, max_rows=120):
     trades, now, centre = [], 0, 100
     for wait, kind, distance, lots in rows:
         now += wait * MS
-        if kind in ("bid", "ask"):
+        if kind == "snapshot":
+            deltas += [(now, 0, 0, 0), (now, 1, centre - 1 - distance, lots + 1)]
+            deltas += [(now, -1, centre + 1 + distance, 3)]
+        elif kind in ("bid", "ask"):
             side = 1 if kind == "bid" else -1
             deltas.append((now, side, centre - side * distance, lots))
             if distance == 0:

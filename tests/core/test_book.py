@@ -236,6 +236,13 @@ def test_bad_arguments_change_nothing():
         book.apply(side, tick, -lots)
     with pytest.raises(ValueError, match="side must be"):
         book.update(0, 100, 1)
+    with pytest.raises(ValueError, match="tick within"):
+        book.update(1, 2**60, 1)
+    book.update(1, 50, 3)
+    with pytest.raises(ValueError, match="lots must be >= 0"):
+        book.snapshot(side, tick, -lots)
+    assert book.bid_tick == 50  # the snapshot that was refused has not cleared it
+    book.update(1, 50, 0)
     with pytest.raises(ValueError, match="tick_size must be > 0"):
         L2Book(math.nan, LOT)
     with pytest.raises(ValueError, match="lot_size must be > 0"):
@@ -262,3 +269,9 @@ def test_read_only_and_empty_columns_are_taken():
     assert to_ticks(price[:0], TICK).shape == (0,)
     assert (book.best_bid, book.best_bid_size) == (100.0, 1.0)
     assert as_dicts(book)[1] == {}  # the bid at 200 ticks crossed the ask at 101
+
+
+def test_levels_beyond_32_bit_ticks_outlive_a_copy():
+    book = L2Book(0.01, 1.0)
+    book.apply_float(np.zeros(1, np.uint8), np.array([1e8]), np.ones(1))
+    assert book.copy().best_ask == book.best_ask == 1e8

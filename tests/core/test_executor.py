@@ -205,3 +205,17 @@ def test_bad_arguments():
         e.sent(1)
     with pytest.raises(ValueError, match="not in"):
         e.on_response(S, "lost")
+
+
+def test_an_order_not_wanted_any_more_is_withdrawn_without_a_book_too():
+    e = passive_long()
+    assert e.step(3 * S, None, None) is None  # still wanted: it keeps its place
+    e.set_target(4 * S, 0)
+    withdraw(e, 4 * S, None, None, 7)
+    e = passive_long(timeout_ns=5 * S, give_up=True)
+    withdraw(e, 6 * S, None, 101, 7)
+    e = passive_long(timeout_ns=5 * S)
+    withdraw(e, 6 * S, 99, None, 7)
+    e.on_response(7 * S, "cancelled")
+    assert e.step(7 * S, 99, None) is None  # nothing to cross to
+    assert send(e, 8 * S, 99, 101, 8) == (1, 101, 5, "ioc")

@@ -277,5 +277,63 @@ def test_bad_options():
         r.advance(4)
     with pytest.raises(ValueError, match="start at 5"):
         schedule(r, [(0, 1, False, 0, 0, 0, False)])
-    with pytest.raises(ValueError, match="stop_ticks must be >= 0, was -1 at row 0"):
+    with pytest.raises(ValueError, match=r"row 0: stop_ticks must be >= 0.* were -1,"):
         schedule(r, [(1, 1, False, -1, 0, 0, False)])
+    forever = np.full(1, 2**63 - 1)
+    with pytest.raises(ValueError, match="hold_ns and timeout_ns in"):
+        r.schedule(forever, forever, [False], np.zeros(1, int), forever, forever, [False])
+    with pytest.raises(ValueError, match="hold_ns and timeout_ns in"):
+        r.set_target(1, hold_ns=2**63 - 1)
+    with pytest.raises(ValueError, match="cannot go back"):
+        Replay(TICK, LOT).advance(-(2**63))
+    with pytest.raises(ValueError, match="feed_latency_ns must be in"):
+        Replay(TICK, LOT, feed_latency_ns=2**62)
+
+
+def test_columns_that_are_no_arrays_are_refused_and_nothing_is_taken():
+    row = columns([(5, 1, 100, 1)])
+    for trades in ((None,) * 4, (1, 2, 3, 4), row[:3]):
+        r = Replay(TICK, LOT)
+        with pytest.raises((ValueError, TypeError)):
+            r.feed(row, trades)
+        assert r.finish() == 0
+
+
+def test_a_cleared_book_begins_the_order_flow_anew_though_the_touch_is_the_same():
+    deltas = columns(
+        [
+            *[(0, 1, 99, 5), (0, -1, 101, 5)],
+            *[(10 * MS, 0, 0, 0), (10 * MS, 1, 99, 5), (10 * MS, -1, 101, 5)],
+            (20 * MS, 1, 99, 8),
+        ]
+    )
+    r = Replay(TICK, LOT, sample_times=np.array([30 * MS]))
+    r.feed(deltas, columns([]))
+    r.advance(30 * MS)
+    assert column(r, "ofi").tolist() == [3 * LOT]
+
+
+def test_a_position_that_must_close_is_closed_even_when_the_target_was_given_up():
+    """The exit of the holding time fills in part; later books must be used for the rest."""
+    deltas = [(0, 1, 99, 50), (0, -1, 101, 50), (20 * MS, 1, 98, 50), (20 * MS, 1, 99, 3)]
+    deltas += [(200 * MS, 1, 99, 40)]
+    r = Replay(TICK, LOT)
+    r.feed(columns(deltas), columns([(10 * MS, -1, 98, 10)]))
+    r.advance(MS)
+    r.set_target(10, timeout_ns=30 * MS, hold_ns=100 * MS, give_up=True)
+    r.advance(20 * MS)
+    assert r.position_lots == 10
+    r.advance(150 * MS)
+    assert r.position_lots == 7
+    r.advance(300 * MS)
+    assert r.position_lots == 0
+
+
+def test_the_executor_leaves_orders_of_others_alone():
+    r = Replay(TICK, LOT, entry_latency_ns=5 * MS, response_latency_ns=5 * MS)
+    r.feed(columns([(0, 1, 99, 5), (0, -1, 101, 5), (50 * MS, 1, 98, 5)]), columns([]))
+    r.advance(MS)
+    r.submit(1, 97, 1)
+    r.set_target(0)
+    r.finish()
+    assert r.order_events()["event"].tolist() == [0, 1]  # submitted, accepted

@@ -1,5 +1,7 @@
 import json
 import os
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -378,3 +380,37 @@ def test_all_recordings_come_in(shared_data, store):
         assert sum(entry.rows for entry in store.entries(table, exchange, symbol)) == rows
     assert sum(entry.rows for entry in report.written) == 4_520_491
     assert ingest(shared_data / "lake", store).written == []
+
+
+WRITER = """
+import sys
+from mrtrade.data.parquet import ParquetStore
+with ParquetStore(sys.argv[1]).writing():
+    print("locked", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_one_process_at_a_time_writes(lake, tmp_path):
+    put(lake, "book_delta_v2", SOME)
+    store = ParquetStore(tmp_path / "locked")
+    writes = [
+        lambda: ingest(lake, store),
+        lambda: store.write(*HERE, SOME),
+        lambda: store.remove_day(*HERE, DAY),
+    ]
+    with subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(store.root)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as other:
+        assert other.stdout.readline() == b"locked\n"
+        for write in writes:
+            with pytest.raises(StoreError, match="another process is writing"):
+                write()
+        assert tree(store.root) == {}
+        assert store.series() == []  # reading is free
+        other.kill()  # as a crash would: nothing is left behind
+    for write in writes:
+        write()
+    assert tree(store.root) == {}

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from mrcore.book import L2Book
 from mrtrade.data.loader import find_instrument, load_tape
 from mrtrade.data.parquet import ParquetStore
-from mrtrade.data.streams import Clock
+from mrtrade.data.streams import MAX_GAP_NS, Clock
 from mrtrade.errors import ConfigError, StoreError
 from mrtrade.instruments import instrument
 
@@ -185,7 +185,7 @@ def random_recording(rng, n):
 
 def final_book(tape):
     book = L2Book(FOO.tick_size, FOO.lot_size)
-    book.apply(*tape.deltas[1:])
+    book.apply(*tape.deltas[1:], tape.deltas.time)
     return [side.tolist() for side in book.levels(1_000)]
 
 
@@ -209,21 +209,230 @@ def test_a_start_gives_the_book_of_everything_before_it(store, monkeypatch):
     assert end.deltas.time[-1] == received[np.searchsorted(received, received[1_000]) - 1]
 
 
+def test_a_start_after_a_lost_delete_believes_the_newer_side(store):
+    """The ask at 100 crosses the bid at 100.5, whose delete was lost: no replay keeps that bid."""
+    rows = deltas((200, 11, True, 100.5, 1), (300, 12, False, 100, 2), (400, 13, True, 98, 1))
+    fill(store, rows, SEED)
+    tape = load_tape(store, FOO, start=T0 + 400)
+    whole = [[[99, 1], [98, 1]], [[100, 2], [101, 1]]]
+    assert final_book(load_tape(store, FOO)) == final_book(tape) == whole
+
+
 def test_chunks_of_any_size_give_the_same_tape(tmp_path, monkeypatch):
     rows = random_recording(np.random.default_rng(2), 500)
     late = deltas((50, 11, True, 99.5, 1), (60, 11, False, 101, 0))
     second = deltas((2 * SECOND, 150, True, 99, 1), (2 * SECOND, 150, False, 101, 1))
+    back = 6 * SECOND + MAX_GAP_NS
+    more = deltas(
+        (back, 9_001, True, 99, 1),
+        (back + 9, 9_000, True, 95, 1, -T0),
+        (back + 9, 9_000, False, 105, 1, -T0),
+        (back + 10, 9_002, True, 98, 1),
+        (2 * back, 9_003, True, 97, 1),
+    )
     tapes = []
     for size in (1, 7, 10**6):
         monkeypatch.setattr("mrtrade.data.parquet.ROW_GROUP_ROWS", size)
         store = ParquetStore(tmp_path / str(size))
-        fill(store, pa.concat_tables([late, rows]), pa.concat_tables([SEED, second]))
+        fill(store, pa.concat_tables([late, rows, more]), pa.concat_tables([SEED, second]))
         tapes.append(load_tape(store, FOO))
+    assert (tapes[0].stats["gaps"], tapes[0].stats["snapshots_in_stream"]) == (2, 1)
     for tape in tapes[1:]:
         for ours, theirs in zip(tape.deltas, tapes[0].deltas, strict=True):
             np.testing.assert_array_equal(ours, theirs)
         assert tape.stats == tapes[0].stats
         assert tape.fingerprint == tapes[0].fingerprint
+
+
+GAP = MAX_GAP_NS
+DAY_NS = 86_400 * SECOND
+
+
+def seed_at(time, sequence):
+    return deltas((time, sequence, True, 95, 1), (time, sequence, False, 105, 1))
+
+
+def book_at(time):
+    return [(time, 0, 0, 0), (time, 1, 95, 1), (time, -1, 105, 1)]
+
+
+@pytest.mark.parametrize("pause", [GAP, GAP + 1])
+def test_a_book_is_carried_to_the_start_only_without_a_gap(store, pause):
+    late = 200 + pause
+    fill(store, deltas((200, 11, True, 98, 1), (late, 12, True, 97, 2)), SEED)
+    tape = load_tape(store, FOO, start=T0 + 201)
+    carried = [(200, 0, 0, 0), (200, -1, 101, 1), (200, 1, 98, 1), (200, 1, 99, 1)]
+    if pause == GAP:
+        assert sorted(events(tape.deltas)[:-1]) == sorted(carried)
+        assert tape.seeded
+    else:
+        assert len(tape.deltas.time) == 1
+        assert not tape.seeded
+    assert events(tape.deltas)[-1] == (late, 1, 97, 2)
+    assert tape.stats["gaps"] == 0
+
+
+def test_a_gap_within_what_would_be_carried(store):
+    """Both ends are close to a delta, the gap is between."""
+    rows = deltas(
+        (200, 11, True, 98, 1), (201 + GAP, 12, True, 97, 2), (300 + GAP, 13, True, 96, 2)
+    )
+    fill(store, rows, SEED)
+    assert events(load_tape(store, FOO, start=T0 + 299 + GAP).deltas) == [(300 + GAP, 1, 96, 2)]
+
+
+def test_after_a_gap_the_tape_begins_with_the_first_snapshot_from_start_on(store):
+    far = 20 * DAY_NS
+    rows = deltas(
+        (200, 11, True, 98, 1),
+        (far + 10, 19, True, 97, 2),
+        (far + 20, 21, True, 96, 2),
+        (far + 200, 22, True, 94, 2),
+    )
+    flow = trades(
+        (150, "buy", 1, 101, 1), (far + 50, "buy", 1, 101, 2), (far + 150, "buy", 1, 1, 3)
+    )
+    fill(store, rows, pa.concat_tables([SEED, seed_at(far + 100, 20)]), flow)
+    tape = load_tape(store, FOO, start=T0 + far)
+    assert events(tape.deltas) == [
+        *book_at(far + 100),
+        (far + 100, 1, 96, 2),
+        (far + 200, 1, 94, 2),
+    ]
+    assert events(tape.trades) == [(far + 150, 1, 1, 1)]
+    assert tape.start_ns == T0 + far + 100
+    assert tape.stats["deltas_before_snapshot"] == 1
+    assert tape.stats["trades_before_book"] == 1
+    alone = ParquetStore(store.root / "alone")
+    fill(alone, rows.slice(1), seed_at(far + 100, 20), flow.slice(1))
+    assert load_tape(alone, FOO).stats == tape.stats
+
+
+def test_two_recordings_are_no_tape(store):
+    fill(store, deltas((200, 11, True, 98, 1), (201 + DAY_NS, 12, True, 97, 2)), SEED)
+    with pytest.raises(StoreError, match="more than a day") as caught:
+        load_tape(store, FOO)
+    assert "2024-08-08 00:00:00.000000200+00:00; 2024-08-09 00:00" in str(caught.value)
+    assert len(load_tape(store, FOO, start="2024-08-09").deltas.time) == 1
+    assert load_tape(store, FOO, end="2024-08-09").seeded
+    fill(store, deltas((201, 11, True, 98, 2)))  # now the pause is a day, no longer
+    assert load_tape(store, FOO).stats["gaps"] == 1
+
+
+def test_a_gap_clears_the_book_when_it_is_known(store):
+    back = 200 + GAP + 5 * SECOND
+    rows = deltas((200, 11, True, 98, 1), (back, 12, True, 97, 2), (back + 1, 13, True, 96, 2))
+    fill(store, rows, SEED)
+    tape = load_tape(store, FOO)
+    assert events(tape.deltas) == [
+        *CLEAR_AND_LEVELS,
+        (200, 1, 98, 1),
+        (200 + GAP, 0, 0, 0),
+        (back, 1, 97, 2),
+        (back + 1, 1, 96, 2),
+    ]
+    assert tape.stats["gaps"] == 1
+
+
+def test_a_gap_on_the_collectors_side_alone(store):
+    """Messages that piled up: by the exchange's clock there was hardly a pause."""
+    rows = deltas((200, 11, True, 98, 1), (201 + GAP, 12, True, 97, 2, 300))
+    fill(store, rows, SEED)
+    assert events(load_tape(store, FOO).deltas)[4:] == [(300, 0, 0, 0), (300, 1, 97, 2)]
+
+
+def test_after_a_gap_the_book_waits_for_the_next_snapshot(store):
+    back = 200 + GAP + 5 * SECOND
+    rows = deltas(
+        (200, 11, True, 98, 1),
+        (back, 19, True, 97, 2),
+        (back + 1, 21, True, 96, 2),
+        (back + 200, 22, True, 94, 2),
+    )
+    fill(store, rows, pa.concat_tables([SEED, seed_at(back + 100, 20)]))
+    tape = load_tape(store, FOO)
+    assert events(tape.deltas)[4:] == [
+        (200 + GAP, 0, 0, 0),
+        *book_at(back + 100),
+        (back + 100, 1, 96, 2),
+        (back + 200, 1, 94, 2),
+    ]
+    assert tape.stats["gaps"] == tape.stats["deltas_before_snapshot"] == 1
+
+
+def test_a_snapshot_within_a_pause_of_the_deltas(store):
+    """Both are signs of life: twice eight minutes are no gap."""
+    half = 480 * SECOND
+    fill(
+        store,
+        deltas((200, 11, True, 98, 1), (200 + 2 * half, 22, True, 97, 2)),
+        pa.concat_tables([SEED, seed_at(200 + half, 20)]),
+    )
+    tape = load_tape(store, FOO)
+    assert events(tape.deltas)[4:] == [*book_at(200 + half), (200 + 2 * half, 1, 97, 2)]
+    assert tape.stats["gaps"] == 0
+
+
+NONE = -T0  # origin_time 0
+
+
+def test_rows_without_exchange_time_within_the_stream_are_a_snapshot(store):
+    rows = deltas(
+        (100, 8, True, 99, 1, 107),
+        (200, 11, True, 98, 1, 207),  # newer than the snapshot, received before it
+        (300, 10, True, 95, 1, NONE),
+        (300, 10, False, 105, 1, NONE),
+        (400, 12, True, 96, 2, 407),
+        (500, 13, True, 96, 0, NONE),  # one side, a delete: a delta that lacks its time
+    )
+    fill(store, rows)
+    tape = load_tape(store, FOO)
+    assert events(tape.deltas) == [
+        *book_at(307),
+        (307, 1, 98, 1),
+        (407, 1, 96, 2),
+        (507, 1, 96, 0),
+    ]
+    assert tape.seeded
+    assert tape.stats["snapshots"] == tape.stats["snapshots_in_stream"] == 1
+    assert tape.stats["delta_times_missing"] == 2
+
+
+def test_a_second_snapshot_within_the_stream_forgets_old_levels(store):
+    rows = deltas(
+        (200, 11, True, 98, 1),
+        (300, 20, True, 95, 1, NONE),
+        (300, 20, False, 105, 1, NONE),
+        (400, 21, True, 96, 2),
+    )
+    fill(store, rows, SEED)
+    tape = load_tape(store, FOO)
+    assert events(tape.deltas)[4:] == [*book_at(300), (400, 1, 96, 2)]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [(300, True, 95, 1), (300, True, 94, 1)],  # one side
+        [(300, True, 95, 1), (300, False, 105, 0)],  # deletes
+        [(300, True, 95, 1), (300, False, 95, 1)],  # crossed
+        [(300, True, 95, 1), (301, False, 105, 1)],  # two messages
+    ],
+)
+def test_what_is_no_snapshot_within_the_stream(store, rows):
+    known = (200, 11, True, 98, 1)
+    fill(store, deltas(known, *((row[0], 12, *row[1:], NONE) for row in rows)), SEED)
+    tape = load_tape(store, FOO)
+    assert tape.stats["snapshots_in_stream"] == 0
+    assert events(tape.deltas)[4:] == [(row[0], 1 if row[1] else -1, *row[2:]) for row in rows]
+
+
+def test_a_feed_without_exchange_times_holds_no_snapshots(store):
+    rows = deltas((300, 10, True, 95, 1, NONE), (300, 10, False, 105, 1, NONE))
+    fill(store, rows)
+    tape = load_tape(store, FOO)
+    assert not tape.seeded
+    assert events(tape.deltas) == [(300, 1, 95, 1), (300, -1, 105, 1)]
 
 
 def test_levels_beyond_32_bit_ticks_are_left_out(store):

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 SLICES = 100
 """Progress is told about this often; the slicing changes no result."""
 
+_BOUNDLESS = 2.0**62  # ns are 146 years: a limit that never binds, and no clock can show
+
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
@@ -206,12 +208,12 @@ def _bad_target(when: pd.Timestamp, target: float) -> RunError:
 def _stop_ticks(stop_bps: Floats, mid: Floats, tick_size: float) -> Ints:
     """Whole ticks of a stop, at least one: rounding must not turn a tight stop into none."""
     ticks = np.maximum(np.rint(1e-4 * stop_bps * mid / tick_size), 1.0)
-    return np.where(np.isfinite(ticks), ticks, 0.0).astype(np.int64)
+    return np.where(ticks < _BOUNDLESS, ticks, 0.0).astype(np.int64)
 
 
 def _hold_ns(hold_s: Floats) -> Ints:
     limit = np.maximum(np.rint(hold_s * NS_PER_SECOND), 1.0)
-    return np.where(np.isfinite(limit), limit, 0.0).astype(np.int64)
+    return np.where(limit < _BOUNDLESS, limit, 0.0).astype(np.int64)
 
 
 def _max_lots(config: BacktestConfig, terms: Instrument, mid: Floats) -> int:

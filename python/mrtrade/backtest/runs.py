@@ -42,11 +42,11 @@ def list_runs(folder: str | Path = "runs") -> list[dict[str, Any]]:
     runs = []
     for path in sorted(Path(folder).glob("[!.]*/manifest.json")):  # not one half saved
         about = read_manifest(path.parent)
-        stats = _read_json(path.parent / "stats.json")["stats"]
+        stats = _read_json(path.parent / "stats.json", "stats")["stats"]
         runs.append(
             {
                 "run_id": about["run_id"],
-                "finished": _read_json(path.parent / "timing.json")["finished"],
+                "finished": _read_json(path.parent / "timing.json", "finished")["finished"],
                 "exchange": about["instrument"]["exchange"],
                 "symbol": about["instrument"]["symbol"],
                 "strategy": about["config"]["strategy"]["name"],
@@ -111,16 +111,11 @@ def rerun(run_dir: str | Path) -> Result:
 def read_manifest(run_dir: str | Path) -> dict[str, Any]:
     """Read ``manifest.json`` of a run folder."""
     path = Path(run_dir) / "manifest.json"
-    content = _read_json(path)
-    missing = {"run_id", "instrument", "outputs", *manifest.IDENTITY} - content.keys()
-    if missing:
-        raise RunError(
-            f"damaged: no {', '.join(sorted(missing))}", file=path, remedy="run the backtest again"
-        )
-    return content
+    return _read_json(path, "run_id", "instrument", "outputs", *manifest.IDENTITY)
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _read_json(path: Path, *keys: str) -> dict[str, Any]:
+    """Read an object that has these keys."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -133,4 +128,9 @@ def _read_json(path: Path) -> dict[str, Any]:
         raise RunError(f"damaged: {error}", file=path, remedy="run the backtest again") from None
     if not isinstance(content, dict):
         raise RunError("damaged: not an object", file=path, remedy="run the backtest again")
+    missing = set(keys) - content.keys()
+    if missing:
+        raise RunError(
+            f"damaged: no {', '.join(sorted(missing))}", file=path, remedy="run the backtest again"
+        )
     return content

@@ -106,7 +106,8 @@ def ingest(
         At the first fault of any file; the store is as it was.
     StoreError
         If a file was corrected and its partition also holds rows of files that are not in the
-        folder, so that it cannot be made anew; the store is as it was.
+        folder, so that it cannot be made anew, or if another process is writing; the store is as it
+        was.
     """
     tell = progress or _silent
     files, skipped = discover(Path(path))
@@ -121,13 +122,24 @@ def ingest(
     by_series: dict[tuple[str, str, str], list[LakeFile]] = defaultdict(list)
     for file in files:
         by_series[file.table, file.exchange, from_lake(file.symbol)].append(file)
+    with store.writing():  # from the plan on: another writer would change what it rests on
+        _bring_in(by_series, store, report, tell)
+    return report
+
+
+def _bring_in(
+    by_series: dict[tuple[str, str, str], list[LakeFile]],
+    store: Store,
+    report: IngestReport,
+    tell: Progress,
+) -> None:
     changes: list[_Change] = []
     done = 0
     for series, members in by_series.items():
         stored = {entry.day: entry for entry in store.entries(*series)}
         sources = []
         for file in members:
-            tell("checking", done, len(files))
+            tell("checking", done, report.files)
             source, is_new = _source(file, stored)
             sources.append((file, source))
             report.unchanged += not is_new
@@ -144,7 +156,6 @@ def ingest(
             store.remove_day(*change.series, change.day)
             report.removed.append(" ".join((*change.series, change.day)))
     tell("done", len(changes), len(changes))
-    return report
 
 
 def _silent(what: str, done: int, total: int) -> None:

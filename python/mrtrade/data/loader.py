@@ -13,9 +13,22 @@ How the tape is made from what was recorded:
   before it, with a `sequence_number` above its own, is applied after it; and deltas received after
   it are dropped up to the first with a number above its own. A stream without sequence numbers
   (-1) goes by `received_time` alone.
+- Some collectors write a snapshot **into the stream** of deltas, as rows without an exchange time.
+  So rows of one `received_time` and `sequence_number` without `origin_time`, which hold both sides,
+  uncrossed, and delete nothing, are a snapshot like any other (counted) - but not where no row of
+  the span has an exchange time: that feed has none. Other rows without one are plain deltas.
+- **Gaps.** After a pause of more than ten minutes (`MAX_GAP_NS`, by `received_time`, snapshots and
+  deltas together) the book is no longer believed: it is cleared ten minutes into the pause, when
+  that is known, or with the next row should its exchange time be earlier; deltas up to the next
+  snapshot are dropped and counted, and where none follows the book begins anew, cold. In between
+  there is no best bid or ask: features of the book are NaN, and the executor sends no order. A
+  pause of more than a day (`MAX_HOLE_NS`) is not an outage but two recordings: an error that names
+  the spans to choose from.
 - The tape **begins** with the first snapshot; deltas and trades before it are dropped and counted.
-  With a `start`, it begins there, with the book that the deltas since the last snapshot before
-  `start` have made. Without any snapshot it begins cold, and `seeded` is False.
+  With a `start`, the book that the last `book_seed` before it and the deltas since have made is
+  carried to `start`, if they came without a gap up to the first delta from `start` on; else the
+  tape begins with the first snapshot from `start` on. Without any it begins cold, and `seeded` is
+  False.
 - The tape **ends** with the last delta; trades later than it are dropped and counted.
 - Deltas whose price does not fit 32-bit ticks are left out and counted: real books hold orders at a
   hundred million dollars a coin, two thousand times the touch.
@@ -33,6 +46,7 @@ import numpy as np
 from mrtrade.clock import NS_PER_SECOND, Scalar, from_ns, to_ns
 from mrtrade.data.store import Chunk, Entry, Store
 from mrtrade.data.streams import (
+    MAX_GAP_NS,
     BookStream,
     Columns,
     Events,
@@ -43,10 +57,13 @@ from mrtrade.data.streams import (
     to_rows,
 )
 from mrtrade.errors import ConfigError, StoreError
-from mrtrade.instruments import Instrument, instrument
+from mrtrade.instruments import Instrument, from_lake, instrument
 
 LATE_SNAPSHOT_NS = 60 * NS_PER_SECOND
 """How much later than the deltas that follow it a snapshot may arrive."""
+
+MAX_HOLE_NS = 86_400 * NS_PER_SECOND
+"""Longest pause that one tape may span."""
 
 _DELTAS = ("origin_time", "received_time", "sequence_number", "side_is_bid", "price", "size")
 _TRADES = ("origin_time", "received_time", "side", "quantity", "price")
@@ -104,24 +121,26 @@ def load_tape(
     Raises
     ------
     StoreError
-        If the store has no deltas of the instrument in the span, or is written to meanwhile.
+        If the store has no deltas of the instrument in the span, or a pause of more than a day
+        between them, or is written to meanwhile.
     DataError
         If a price or a size is not on the instrument's grid.
     """
     where = (instrument.exchange, instrument.symbol)
     low = None if start is None else to_ns(start)
     high = None if end is None else to_ns(end)
-    snapshots = _snapshots(store, instrument, low, high)
-    # Read from before the first snapshot on, for the deltas that it may lack.
-    first = snapshots[0].received - LATE_SNAPSHOT_NS if snapshots else low
+    seeds, first = _seeds(store, instrument, low, high)
     entries = _entries(store, where, first, high)
+    _refuse_holes(entries)
+    inline = _inline(store, instrument, first, high)
+    groups = sorted([*seeds, *inline], key=lambda rows: int(rows.received[0]))
+    snapshots = [_with_late(store, instrument, rows, inline) for rows in groups]
 
-    room = sum(entry.rows for entry in entries if entry.table == "book_delta_v2")
-    room += sum(1 + len(one.rows) + len(one.late) for one in snapshots) + 1
-    book_columns = Columns(room)
+    book_columns = Columns(_room(entries, snapshots))
     book = BookStream(snapshots, low)
     for chunk in _chunks(store, "book_delta_v2", where, first, high, _DELTAS):
-        for events in book.feed(to_rows(chunk, instrument, book.counts)):
+        rows = _without(to_rows(chunk, instrument, book.counts), inline)
+        for events in book.feed(rows):
             book_columns.add(events)
     for events in book.finish():
         book_columns.add(events)
@@ -136,7 +155,7 @@ def load_tape(
 
     trade_columns = Columns(sum(entry.rows for entry in entries if entry.table == "trades"))
     flow = TradeStream(int(deltas.time[0]), book.last_received)
-    for chunk in _chunks(store, "trades", where, first if low is None else low, high, _TRADES):
+    for chunk in _chunks(store, "trades", where, low, high, _TRADES):
         trade_columns.add(flow.feed(chunk, instrument))
     trades = trade_columns.done()
     if _entries(store, where, first, high) != entries:
@@ -153,6 +172,7 @@ def load_tape(
             "deltas": len(deltas.time),
             "trades": len(trades.time),
             "snapshots": len(snapshots),
+            "snapshots_in_stream": len(inline),
             "longest_pause_ns": book_columns.longest_pause_ns,
             **book.counts,
             **{f"delta_{name}": count for name, count in book.clock.counts.items()},
@@ -175,29 +195,120 @@ def find_instrument(store: Store, exchange: str, symbol: str, **overrides: Any) 
         return instrument(exchange, symbol, prices=first["price"], sizes=first["size"], **overrides)
 
 
-def _snapshots(
+def _seeds(
     store: Store, instrument: Instrument, low: int | None, high: int | None
-) -> list[Snapshot]:
-    """Return the snapshots of a span, and the last one before it."""
+) -> tuple[list[Rows], int | None]:
+    """Return the snapshots of `book_seed` that count, and from when on deltas are to be read."""
     where = (instrument.exchange, instrument.symbol)
     counts = {"deltas_beyond_ticks": 0}
-    parts = [
-        to_rows(chunk, instrument, counts)
-        for chunk in _chunks(store, "book_seed", where, None, high, _DELTAS)
+    chunks = _chunks(store, "book_seed", where, None, high, _DELTAS)
+    groups = _grouped([to_rows(chunk, instrument, counts) for chunk in chunks])
+    if low is None:
+        return groups, None
+    before = sum(1 for rows in groups if rows.received[0] <= low)
+    if before and _is_unbroken(store, where, int(groups[before - 1].received[0]), low, high):
+        before -= 1
+    groups = groups[before:]
+    # From before a first snapshot on, for the deltas that it may lack.
+    return groups, min([low, *(int(rows.received[0]) - LATE_SNAPSHOT_NS for rows in groups[:1])])
+
+
+def _is_unbroken(
+    store: Store, where: tuple[str, str], since: int, start: int, high: int | None
+) -> bool:
+    """Whether deltas came without a gap from `since` to the first one from `start` on."""
+    if since == start:
+        return True
+    before = since
+    for chunk in _chunks(store, "book_delta_v2", where, since, high, ("received_time",)):
+        received = chunk.rows["received_time"].to_numpy()
+        received = received[: int(np.searchsorted(received, start)) + 1]
+        if np.diff(received, prepend=before).max() > MAX_GAP_NS:
+            return False
+        before = int(received[-1])
+        if before >= start:
+            return True
+    return False
+
+
+def _refuse_holes(entries: list[Entry]) -> None:
+    """Raise if a span falls into several recordings; a pause of a day never lies within a part."""
+    days = [entry for entry in entries if entry.table == "book_delta_v2"]
+    holes = [
+        at
+        for at, (one, two) in enumerate(pairwise(days), start=1)
+        if two.first_received - one.last_received > MAX_HOLE_NS
     ]
+    if not holes:
+        return
+    parts = [days[a:b] for a, b in pairwise([0, *holes, len(days)])]
+    spans = [
+        f"{from_ns(one[0].first_received)} to {from_ns(one[-1].last_received)}" for one in parts
+    ]
+    raise StoreError(
+        f"nothing was recorded of {days[0].exchange} {from_lake(days[0].symbol)} for more than a "
+        f"day within the span: it holds {len(parts)} recordings",
+        expected=f"a span within one of them: {'; '.join(spans)}",
+        remedy="give a start and an end around one of them",
+    )
+
+
+def _inline(store: Store, instrument: Instrument, low: int | None, high: int | None) -> list[Rows]:
+    """Return the snapshots that lie within the stream of deltas."""
+    where = (instrument.exchange, instrument.symbol)
+    timed = untimed = False
+    for chunk in _chunks(store, "book_delta_v2", where, low, high, ("origin_time",)):
+        known = chunk.rows["origin_time"].to_numpy() > 0
+        timed |= bool(known.any())
+        untimed |= not known.all()
+    if not (timed and untimed):
+        return []
+    counts = {"deltas_beyond_ticks": 0}
+    parts = []
+    for chunk in _chunks(store, "book_delta_v2", where, low, high, _DELTAS):
+        rows = to_rows(chunk, instrument, counts)
+        parts.append(rows[rows.origin <= 0])
+    return [rows for rows in _grouped(parts) if _is_book(rows)]
+
+
+def _is_book(rows: Rows) -> bool:
+    bids, asks = rows.tick[rows.side > 0], rows.tick[rows.side < 0]
+    return bool(len(bids) and len(asks) and bids.max() < asks.min() and rows.lots.all())
+
+
+def _without(rows: Rows, inline: list[Rows]) -> Rows:
+    """Return rows without those of the snapshots within the stream."""
+    untimed = np.flatnonzero(rows.origin <= 0) if inline else np.empty(0, np.int64)
+    if not untimed.size:
+        return rows
+    taken = {(int(one.received[0]), int(one.sequence[0])) for one in inline}
+    keep = np.ones(len(rows), dtype=np.bool_)
+    for at in untimed.tolist():
+        keep[at] = (int(rows.received[at]), int(rows.sequence[at])) not in taken
+    return rows[keep]
+
+
+def _grouped(parts: list[Rows]) -> list[Rows]:
+    """Return the rows of each snapshot: one `received_time` and one `sequence_number`."""
     if not parts:
         return []
     rows = joined(parts)
     new = (np.diff(rows.received) != 0) | (np.diff(rows.sequence) != 0)
     bounds = [0, *(np.flatnonzero(new) + 1).tolist(), len(rows)]
-    groups = [rows[a:b] for a, b in pairwise(bounds)]
-    if low is not None:
-        before = sum(1 for group in groups if group.received[0] <= low)
-        groups = groups[max(before - 1, 0) :]
-    return [_with_late(store, instrument, group) for group in groups]
+    return [rows[a:b] for a, b in pairwise(bounds) if b > a]
 
 
-def _with_late(store: Store, instrument: Instrument, rows: Rows) -> Snapshot:
+def _room(entries: list[Entry], snapshots: list[Snapshot]) -> int:
+    """Return how many events the tape may hold at most: also a clear for each gap, and one more."""
+    room = sum(entry.rows for entry in entries if entry.table == "book_delta_v2") + 1
+    room += sum(1 + len(one.rows) + len(one.late) for one in snapshots)
+    times = [one.received for one in snapshots]
+    for entry in entries:
+        times += [entry.first_received, entry.last_received]
+    return room + (max(times) - min(times)) // MAX_GAP_NS if times else room
+
+
+def _with_late(store: Store, instrument: Instrument, rows: Rows, inline: list[Rows]) -> Snapshot:
     where = (instrument.exchange, instrument.symbol)
     received, sequence = int(rows.received[0]), int(rows.sequence[0])
     span = (received - LATE_SNAPSHOT_NS, received + LATE_SNAPSHOT_NS)
@@ -206,14 +317,14 @@ def _with_late(store: Store, instrument: Instrument, rows: Rows) -> Snapshot:
         [
             rows[:0],
             *(
-                to_rows(chunk, instrument, counts)
+                _without(to_rows(chunk, instrument, counts), inline)
                 for chunk in _chunks(store, "book_delta_v2", where, *span, _DELTAS)
             ),
         ]
     )
     cut = around.cut(received)
     known = np.flatnonzero(around.origin[:cut] > 0)
-    offset = int(around.origin[known[-1]] - around.received[known[-1]]) if known.size else 0
+    offset = int(around.origin[known[-1]] - around.received[known[-1]]) if known.size else None
     first = cut
     if sequence >= 0:
         # The run ends where numbers fall: those before are of an earlier connection.

@@ -6,15 +6,18 @@ Layout: ``<root>/<table>/exchange=E/symbol=S/dt=YYYY-MM-DD/part.parquet``, dt be
 A part is written beside its place, synced and renamed: readers see the old file or the new one,
 never half of one. It carries its own list of sources, so that data and provenance change in the
 same instant; a manifest left behind by an interruption is noticed by that list and made again.
-Any number of processes may read; one at a time may write.
+Any number of processes may read; one at a time may write: it locks the store's folder, and its end,
+however it comes, frees it. (A file system that knows no locks leaves that to its users.)
 """
 
+import errno
+import fcntl
 import hashlib
 import json
 import os
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from io import BufferedReader
 from itertools import pairwise
@@ -57,6 +60,8 @@ class ParquetStore:
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self.root = Path(root)
+        self._lock = threading.RLock()
+        self._writers = 0
 
     def __repr__(self) -> str:
         return f"ParquetStore({str(self.root)!r})"
@@ -147,6 +152,37 @@ class ParquetStore:
 
     # ---- writing
 
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Keep other processes from writing; may be nested.
+
+        Raises
+        ------
+        StoreError
+            If another process is writing.
+        """
+        with self._lock, ExitStack() as held:
+            if not self._writers:
+                self.root.mkdir(parents=True, exist_ok=True)
+                folder = os.open(self.root, os.O_RDONLY)
+                held.callback(os.close, folder)  # frees the lock too
+                try:
+                    fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    raise StoreError(
+                        "another process is writing to the store",
+                        file=self.root,
+                        remedy="run it again when that one has ended",
+                    ) from None
+                except OSError as error:
+                    if error.errno not in (errno.EBADF, errno.ENOLCK, errno.ENOTSUP):
+                        raise
+            self._writers += 1
+            try:
+                yield
+            finally:
+                self._writers -= 1
+
     def write(
         self, table: str, exchange: str, symbol: str, rows: pa.Table | pd.DataFrame
     ) -> list[Entry]:
@@ -168,12 +204,13 @@ class ParquetStore:
         digest = _digest_of_rows(checked)
         source = Source(f"rows-{digest[:16]}", checked.nbytes, digest, tuple(days))
         written = []
-        for day, (a, b) in zip(days, cuts, strict=True):
-            stored = day in self.days(table, exchange, symbol)
-            if stored and source in self._entry(table, exchange, symbol, day).sources:
-                continue
-            stream = (source, iter([checked.slice(a, b - a)]))
-            written.append(self.write_day(table, exchange, symbol, day, [stream], keep=stored))
+        with self.writing():
+            for day, (a, b) in zip(days, cuts, strict=True):
+                stored = day in self.days(table, exchange, symbol)
+                if stored and source in self._entry(table, exchange, symbol, day).sources:
+                    continue
+                stream = (source, iter([checked.slice(a, b - a)]))
+                written.append(self.write_day(table, exchange, symbol, day, [stream], keep=stored))
         return written
 
     def write_day(
@@ -190,6 +227,18 @@ class ParquetStore:
 
         With `keep` what is stored already stays, as the first of the sources.
         """
+        with self.writing():
+            return self._write_day(table, exchange, symbol, day, streams, keep)
+
+    def _write_day(
+        self,
+        table: str,
+        exchange: str,
+        symbol: str,
+        day: str,
+        streams: Sequence[tuple[Source, Iterator[pa.Table]]],
+        keep: bool,
+    ) -> Entry:
         folder = self._day_folder(table, exchange, symbol, day)
         sources = [source for source, _ in streams]
         tables = [rows for _, rows in streams]
@@ -219,9 +268,10 @@ class ParquetStore:
     def remove_day(self, table: str, exchange: str, symbol: str, day: str) -> None:
         """Remove one partition."""
         folder = self._day_folder(table, exchange, symbol, day)
-        (folder / _PART).unlink()
-        (folder / _MANIFEST).unlink(missing_ok=True)
-        folder.rmdir()
+        with self.writing():
+            (folder / _PART).unlink()
+            (folder / _MANIFEST).unlink(missing_ok=True)
+            folder.rmdir()
 
     # ---- manifest
 
@@ -263,11 +313,11 @@ class ParquetStore:
         return self._series_folder(table, exchange, symbol) / f"dt={day}"
 
     def _nothing(self, table: str, exchange: str, symbol: str) -> StoreError:
-        held = [f"{t} {e} {s}" for t, e, s in self.series()]
+        held = [f"{e} {s}" for t, e, s in self.series() if t == table]
         return StoreError(
             f"no {table} of {exchange} {symbol} in the store",
             file=self.root,
-            expected=f"one of {', '.join(held)}" if held else "a store that was filled",
+            expected=f"one of {', '.join(held)}" if held else "a store that holds some",
             remedy="ingest it: mrtrade ingest PATH",
         )
 

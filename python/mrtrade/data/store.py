@@ -1,6 +1,7 @@
 """What a store of recorded data is, whatever keeps it."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -121,6 +122,10 @@ class Store(Protocol):
         columns: Sequence[str] | None = None,
     ) -> pa.Table:
         """Return the rows of a span in order, as one table."""
+        ...
+
+    def writing(self) -> AbstractContextManager[None]:
+        """Keep other processes from writing; may be nested."""
         ...
 
     def write(

@@ -6,6 +6,7 @@ and why, is told in `mrtrade.data.loader`.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,10 +14,14 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mrcore.book import GridError, to_lots, to_ticks
+from mrcore.book import GridError, L2Book, to_lots, to_ticks
+from mrtrade.clock import NS_PER_SECOND
 from mrtrade.data.store import Chunk
 from mrtrade.errors import DataError
 from mrtrade.instruments import Instrument, infer_grid
+
+MAX_GAP_NS = 600 * NS_PER_SECOND
+"""Longest pause of the recording after which the book is still believed."""
 
 _MAX_TICK = np.iinfo(np.int32).max
 
@@ -76,13 +81,13 @@ class Snapshot:
         Its levels.
     late : Rows
         Deltas received before it that it lacks.
-    offset : int
-        Exchange's clock minus collector's at the last delta before it, ns; 0 without one.
+    offset : int or None
+        Exchange's clock minus collector's at the last delta before it, ns; None without one.
     """
 
     rows: Rows
     late: Rows
-    offset: int
+    offset: int | None
 
     @property
     def received(self) -> int:
@@ -97,7 +102,7 @@ class Clock:
     """Turns the two recorded clocks into one time that never goes back."""
 
     def __init__(self, offset: int = 0) -> None:
-        self._offset = offset
+        self.offset = offset
         self._now = 0
         self.counts = {"times_missing": 0, "times_moved": 0}
 
@@ -105,15 +110,21 @@ class Clock:
         """Return the time of the next rows."""
         known = origin > 0
         last_known = np.maximum.accumulate(np.where(known, np.arange(len(origin)), -1))
-        offsets = np.where(last_known >= 0, (origin - received)[last_known], self._offset)
+        offsets = np.where(last_known >= 0, (origin - received)[last_known], self.offset)
         stated = np.where(known, origin, received + offsets)
         times = np.maximum(np.maximum.accumulate(stated), self._now)
         self.counts["times_missing"] += int(np.count_nonzero(~known))
         self.counts["times_moved"] += int(np.count_nonzero(times != stated))
         if len(times):
-            self._offset = int(offsets[-1])
+            self.offset = int(offsets[-1])
             self._now = int(times[-1])
         return times
+
+    def pause(self, origin: int, received: int, longest: int) -> np.int64:
+        """Return the time at which a pause became too long; at the latest that of the next row."""
+        stated = origin if origin > 0 else received + self.offset
+        self._now = min(self._now + longest, max(stated, self._now))
+        return np.int64(self._now)
 
 
 class BookStream:
@@ -124,10 +135,12 @@ class BookStream:
         self._next = 0
         self._start = np.iinfo(np.int64).min if start is None else start
         self._lead: _Lead | None = _Lead()
+        self._waiting = bool(snapshots)  # the book is unknown until the next snapshot
         self._above: int | None = None  # drop up to the first sequence number above this one
-        self.clock = Clock(snapshots[0].offset if snapshots else 0)
+        self.clock = Clock()
         self.last_received = 0
         self.counts = {
+            "gaps": 0,
             "deltas_before_snapshot": 0,
             "deltas_in_snapshot": 0,
             "deltas_late_snapshot": 0,
@@ -136,9 +149,6 @@ class BookStream:
 
     def feed(self, rows: Rows) -> Iterator[Events]:
         """Give out what the next rows bring."""
-        if not len(rows):
-            return
-        self.last_received = int(rows.received[-1])
         done = 0
         while self._next < len(self._snapshots):
             cut = rows.cut(self._snapshots[self._next].received)
@@ -152,17 +162,21 @@ class BookStream:
     def finish(self) -> Iterator[Events]:
         """Give out the snapshots that came after the last delta."""
         while self._next < len(self._snapshots):
-            self.last_received = max(self.last_received, self._snapshots[self._next].received)
             yield from self._snapshot()
 
     def _snapshot(self) -> Iterator[Events]:
         snapshot = self._snapshots[self._next]
+        yield from self._pause(snapshot.rows)
         self._next += 1
+        self.last_received = max(self.last_received, snapshot.received)
         # With deltas of its own kept from before it, all that follow are newer than it.
         self._above = snapshot.sequence if snapshot.sequence >= 0 and not snapshot.late else None
-        if self._next == 1:
+        if self._waiting:
             self.counts["deltas_before_snapshot"] -= len(snapshot.late)
+            self._waiting = False
         self.counts["deltas_late_snapshot"] += len(snapshot.late)
+        if snapshot.offset is not None:
+            self.clock.offset = snapshot.offset
         time = self.clock.times(snapshot.rows.origin[:1], snapshot.rows.received[:1])
         levels = snapshot.rows[snapshot.rows.lots > 0]
         yield from self._emit(
@@ -172,7 +186,28 @@ class BookStream:
             yield from self._emit(snapshot.received, self._timed(snapshot.late))
 
     def _deltas(self, rows: Rows) -> Iterator[Events]:
-        if self._snapshots and not self._next:
+        pauses = np.diff(rows.received, prepend=self.last_received or rows.received[:1])
+        breaks = np.flatnonzero(pauses > MAX_GAP_NS).tolist()
+        for a, b in pairwise([0, *breaks, len(rows)]):
+            if b > a:
+                yield from self._unbroken(rows[a:b])
+
+    def _pause(self, rows: Rows) -> Iterator[Events]:
+        """Give out a clear of the book if what comes next comes after a gap."""
+        received = int(rows.received[0])
+        if self._waiting or not 0 < self.last_received < received - MAX_GAP_NS:
+            return
+        self.counts["gaps"] += 1
+        self._waiting = self._next < len(self._snapshots)
+        self._above = None
+        time = self.clock.pause(int(rows.origin[0]), received, MAX_GAP_NS)
+        nothing = rows[:0]
+        yield from self._emit(received, _book(time, nothing.side, nothing.tick, nothing.lots))
+
+    def _unbroken(self, rows: Rows) -> Iterator[Events]:
+        yield from self._pause(rows)
+        self.last_received = int(rows.received[-1])
+        if self._waiting:
             self.counts["deltas_before_snapshot"] += len(rows)
             return
         if self._above is not None:
@@ -202,30 +237,23 @@ class BookStream:
 
 
 class _Lead:
-    """The book that events make, by last value a level: what a replay of them would leave."""
+    """The book that events make, crossed messages resolved as a replay of them would."""
 
     def __init__(self) -> None:
         self._time = np.int64(0)
-        self._keys = np.empty(0, dtype=np.int64)
-        self._lots = np.empty(0, dtype=np.int64)
+        self._book = L2Book(1.0, 1.0)  # in ticks and lots
         self.started = False
 
     def add(self, events: Events) -> None:
         self.started = True
         self._time = events.time[-1]
-        after = int(np.flatnonzero(events.side == 0)[-1]) + 1 if (events.side == 0).any() else None
-        if after is not None:
-            self._keys, self._lots = self._keys[:0], self._lots[:0]
-        keys = (events.tick.astype(np.int64) << 1) | (events.side > 0)
-        keys = np.concatenate([self._keys, keys[after:]])[::-1]
-        lots = np.concatenate([self._lots, events.lots[after:]])[::-1]
-        keys, last = np.unique(keys, return_index=True)
-        lots = lots[last]
-        self._keys, self._lots = keys[lots > 0], lots[lots > 0]
+        self._book.apply(events.side, events.tick, events.lots, events.time)
 
     def book(self) -> Events:
-        side = np.where(self._keys & 1, 1, -1).astype(np.int8)
-        return _book(self._time, side, (self._keys >> 1).astype(np.int32), self._lots)
+        bids, asks = (side.astype(np.int64) for side in self._book.levels(_MAX_TICK))
+        side = np.repeat(np.array([1, -1], np.int8), [len(bids), len(asks)])
+        tick, lots = np.concatenate([bids, asks]).T
+        return _book(self._time, side, tick.astype(np.int32), lots)
 
 
 class TradeStream:
