@@ -78,7 +78,7 @@ class LatencyConfig(Section):
 class QueueConfig(Section):
     """Where a resting order stands in its queue."""
 
-    model: Literal["power", "risk_averse"] = "power"
+    model: Literal["power", "risk_averse", "strict"] = "power"
     power: Positive = 3.0
 
 

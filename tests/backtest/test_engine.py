@@ -220,3 +220,74 @@ def test_the_capital_is_the_default_size(market):
 def test_inverse_contracts_are_refused(market):
     with pytest.raises(ConfigError, match="inverse"):
         run(market | {"instrument": market["instrument"] | {"inverse": True}})
+
+
+ALWAYS = """
+import numpy as np
+from mrtrade.strategies import Rules, Strategy, StrategyParams
+
+class Always(Strategy):
+    features = ("imbalance_5",)
+
+    class Params(StrategyParams):
+        stop_bps: float = 1.0
+        hold_s: float = 5.0
+
+    def rules(self, row):
+        x = row["imbalance_5"]
+        given = self.params
+        return Rules(x == x, x > 2, x > 2, x > 2, stop_bps=given.stop_bps, hold_s=given.hold_s)
+"""
+
+
+def test_a_position_with_a_stop_waits_for_the_first_mid(market, tmp_path, monkeypatch):
+    from mrtrade.features import bars
+
+    build = bars.build_bars
+
+    def blind(*args, **options):
+        frame = build(*args, **options)
+        frame.loc[frame.index[:40], "mid"] = np.nan
+        return frame
+
+    monkeypatch.setattr(bars, "build_bars", blind)
+    (tmp_path / "always.py").write_text(ALWAYS)
+    config = market | {"strategy": {"name": str(tmp_path / "always.py")}}
+    whole, stepped = run(config), run(config, streaming=True)
+    assert_same(stepped, whole)
+    assert whole.orders["time"].iloc[0] >= whole.equity.index[40]
+    assert len(whole.fills) >= 2  # in, and out by the stop or the holding time
+
+
+def test_a_stop_is_a_distance_from_the_last_known_mid():
+    index = from_ns(START + np.arange(5) * 10**9)
+    targets = pd.DataFrame(
+        {"target": [1.0, 1.0, 1.0, 0.0, -1.0], "stop_bps": 10.0, "hold_s": math.nan}, index=index
+    )
+    mid = pd.Series([math.nan, math.nan, 50_000.0, math.nan, math.nan], index=index)
+    plan = decisions(targets, mid, max_lots=5, tick_size=0.1)
+    assert plan.time.tolist() == to_ns(index)[[2, 3, 4]].tolist()
+    assert (plan.lots.tolist(), plan.stop_ticks.tolist()) == ([5, 0, -5], [500, 500, 500])
+    plain = decisions(targets.assign(stop_bps=math.nan), mid, max_lots=5, tick_size=0.1)
+    assert plain.time.tolist() == to_ns(index)[[0, 3, 4]].tolist()
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+@pytest.mark.parametrize("name", ["stop_bps", "hold_s"])
+def test_a_negative_limit_is_an_error(market, tmp_path, name, streaming):
+    (tmp_path / "always.py").write_text(ALWAYS)
+    strategy = {"name": str(tmp_path / "always.py"), "params": {name: -1.0}}
+    with pytest.raises(RunError, match=f"{name} at 20.* out of range"):
+        run(market | {"strategy": strategy}, streaming=streaming)
+
+
+def test_the_strict_queue_fills_no_more_than_the_risk_averse_one(market):
+    # Large orders that rest long and never cross: makers fill in the queue only.
+    change = {"max_position": 3.0, "execution": {"timeout_s": 30, "on_timeout": "give_up"}}
+    filled = {}
+    for model in ("risk_averse", "strict"):
+        result = run(market | change | {"queue": {"model": model}})
+        assert result.manifest["config"]["queue"]["model"] == model
+        made = result.fills[result.fills["is_maker"]]
+        filled[model] = made["quantity"].sum()
+    assert 0 < filled["strict"] < filled["risk_averse"]

@@ -1,9 +1,12 @@
 import io
 import json
 import re
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -72,6 +75,51 @@ def test_a_save_that_fails_leaves_the_old_run(tmp_path, monkeypatch):
         random_result(seed=2).save(folder)
     assert_same(Result.load(folder), random_result(seed=1))
     assert [p.name for p in tmp_path.iterdir()] == ["run"]
+
+
+def test_a_save_that_cannot_move_into_place_leaves_the_old_run(tmp_path, monkeypatch):
+    folder = random_result(seed=1).save(tmp_path / "run")
+    rename = Path.rename
+
+    def refuse(path, target):
+        if path.name == "new":
+            raise OSError("no such device")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(OSError, match="no such device"):
+        random_result(seed=2).save(folder)
+    assert_same(Result.load(folder), random_result(seed=1))
+    assert [p.name for p in tmp_path.iterdir()] == ["run"]
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from mrtrade.backtest import Result
+
+result, rename = Result.load(sys.argv[1]), Path.rename
+
+def killed(path, target):
+    if path.name == "new":
+        os._exit(9)
+    rename(path, target)
+
+Path.rename = killed
+result.save(sys.argv[1])
+"""
+
+
+def test_a_save_killed_between_its_renames_leaves_the_old_run(tmp_path):
+    folder = random_result(seed=1).save(tmp_path / "run")
+    command = [sys.executable, "-c", KILLED, str(folder)]
+    assert subprocess.run(command).returncode == 9
+    assert not folder.exists()
+    assert_same(Result.load(folder), random_result(seed=1))
+    assert subprocess.run(command).returncode == 9
+    random_result(seed=2).save(folder)
+    assert_same(Result.load(folder), random_result(seed=2))
+    assert not [p for p in tmp_path.iterdir() if p.name.startswith(".old")]
 
 
 @pytest.mark.parametrize("name", ["stats.json", "fills.parquet", "timing.json"])

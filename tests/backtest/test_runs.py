@@ -31,6 +31,19 @@ def test_a_rerun_is_bit_equal(saved, tmp_path):
             assert (again / file.name).read_bytes() == file.read_bytes(), file.name
 
 
+def test_a_strategy_file_is_found_from_any_folder(market, tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "there").mkdir()
+    shutil.copy(market["strategy"]["name"], tmp_path / "here" / "mine.py")
+    monkeypatch.chdir(tmp_path / "here")
+    folder = save_run(run(market | {"strategy": {"name": "mine.py:Fade"}}), tmp_path / "runs")
+    monkeypatch.chdir(tmp_path / "there")
+    again = rerun(folder)
+    assert again.manifest == Result.load(folder).manifest
+    assert again.manifest["config"]["strategy"]["name"] == "mine.py:Fade"
+    assert again.manifest["strategy_file"] == str(tmp_path / "here" / "mine.py")
+
+
 def test_a_run_is_listed(saved):
     (row,) = list_runs(saved.parent)
     result = Result.load(saved)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from mrcore.book import L2Book
 from mrtrade.data.loader import find_instrument, load_tape
 from mrtrade.data.parquet import ParquetStore
-from mrtrade.data.streams import MAX_GAP_NS, Clock
+from mrtrade.data.streams import MAX_AHEAD_NS, MAX_GAP_NS, Clock
 from mrtrade.errors import ConfigError, StoreError
 from mrtrade.instruments import instrument
 
@@ -15,6 +15,7 @@ from .lake import SECOND, T0, deltas, trades
 
 HERE = ("BINANCE", "FOO/USDT")
 FOO = instrument(*HERE, tick_size=0.5, lot_size=0.25)
+FAR = 10**12  # ns: a time that is nobody's
 SEED = deltas((100, 10, True, 99, 1), (100, 10, False, 101, 1), (100, 10, False, 102, 0))
 
 
@@ -150,7 +151,7 @@ def test_receive_clock_behind_the_exchange_clock(store):
 
 @given(
     st.lists(
-        st.tuples(st.integers(0, 50), st.one_of(st.just(0), st.just(-1), st.integers(1, 90))),
+        st.tuples(st.integers(0, 50), st.one_of(st.sampled_from([0, -1, FAR]), st.integers(1, 90))),
         min_size=1,
     ),
     st.integers(1, 5),
@@ -165,12 +166,42 @@ def test_clock_is_causal_monotone_and_the_same_for_every_chunking(rows, size):
     ]
     expected, offset, now = [], 7, 0
     for one_origin, one_received in zip(origin.tolist(), received.tolist(), strict=True):
-        if one_origin > 0:
+        if 0 < one_origin <= one_received + MAX_AHEAD_NS:
             offset = one_origin - one_received
         now = max(now, one_received + offset)
         expected.append(now)
     assert np.concatenate(parts).tolist() == expected
     assert clock.counts["times_missing"] == np.count_nonzero(origin <= 0)
+    assert clock.counts["times_ahead"] == np.count_nonzero(origin == FAR)
+
+
+def test_a_time_far_ahead_does_not_hold_the_clock(store):
+    """Neither in the stream, nor as the offset of a snapshot, nor as the end of a pause."""
+    far = 3_560 * SECOND
+    rows = deltas(
+        (10, 9, True, 98, 1, 10 + far),
+        (200, 11, True, 98, 2),
+        (300, 12, True, 98, 3, 300 + far),
+        (310, 13, True, 98, 4, 310 + MAX_AHEAD_NS // 5),
+        (2 * SECOND, 14, True, 98, 5),
+    )
+    seed = deltas((100, 10, True, 99, 1, -T0), (100, 10, False, 101, 1, -T0))
+    fill(store, rows, seed, trades((150, "sell", 1, 99, 1)))
+    tape = load_tape(store, FOO)
+    times = [time for time, *_ in events(tape.deltas)]
+    assert times == [100, 100, 100, 200, 300, 310 + 2 * SECOND, 310 + 2 * SECOND]
+    assert tape.stats["delta_times_ahead"] == 1  # the first came before the book
+    assert len(tape.trades.time) == 1
+    clock = Clock()
+    clock.times(np.array([T0]), np.array([T0]))
+    received = T0 + 60 * SECOND
+    assert clock.pause(received + far, received, 600 * SECOND) == received
+
+
+def test_a_time_far_behind_costs_only_itself():
+    received = T0 + SECOND * np.arange(4)
+    origin = received - [0, 3_600 * SECOND, 0, 0]
+    assert (Clock().times(origin, received) - T0).tolist() == [0, 0, 2 * SECOND, 3 * SECOND]
 
 
 def random_recording(rng, n):

@@ -30,7 +30,7 @@ from mrtrade.instruments import Instrument
 if TYPE_CHECKING:
     from mrcore.replay import Replay
     from mrtrade.data.loader import Tape
-    from mrtrade.strategies.base import Strategy
+    from mrtrade.strategies.base import Strategy, Target
 
 SLICES = 100
 """Progress is told about this often; the slicing changes no result."""
@@ -91,6 +91,7 @@ def run(
     progress: Callable[[Progress], None] | None = None,
     *,
     streaming: bool = False,
+    strategy_file: str | None = None,
 ) -> Result:
     """Run one backtest.
 
@@ -103,6 +104,9 @@ def run(
     streaming
         Ask the strategy decision by decision, as live does, instead of once for all bars; a
         strategy that has only `on_decision` is always asked so. Both give the same result.
+    strategy_file
+        Where the strategy's file lies, if the configuration names a file; by default where it says,
+        seen from the working directory.
 
     Notes
     -----
@@ -130,7 +134,7 @@ def run(
             expected="a spot pair or a linear perpetual",
             remedy="choose one that is margined in the quote currency",
         )
-    strategy = make_strategy(config.strategy.name, config.strategy.params)
+    strategy = make_strategy(_lying_at(config.strategy.name, strategy_file), config.strategy.params)
     tape = load_tape(store, terms, config.start, config.end)
     bars = build_bars(tape, config.bar_ns, config.latency.feed_ns)
     features = compute(bars, strategy.features)
@@ -162,6 +166,12 @@ def run(
     return result
 
 
+def _lying_at(name: str, file: str | None) -> str:
+    """Name of a strategy, with its file replaced if it is one."""
+    place, colon, kind = name.partition(":")
+    return f"{file}{colon}{kind}" if file and place.endswith(".py") else name
+
+
 def decisions(
     targets: pd.DataFrame, mid: pd.Series[Any], max_lots: int, tick_size: float
 ) -> Decisions:
@@ -171,38 +181,55 @@ def decisions(
     ----------
     targets
         ``target`` in -1..1 (NaN: as before), ``stop_bps``, ``hold_s`` (NaN: none), at decision
-        times.
+        times. Before there is any mid a position with a stop is held back until there is one.
     mid
-        Mid at the same times, price units: what a stop in bps is a distance from.
+        Mid at the same times, price units: what a stop in bps is a distance from. While there is
+        none, the last one counts.
     max_lots
         Lots of a target of 1.
     tick_size
         Price units.
     """
+    from mrtrade.strategies.base import Target
+
     share = targets["target"].to_numpy(np.float64)
-    wrong = np.flatnonzero(np.abs(share) > 1.0)
+    stop_bps = targets["stop_bps"].to_numpy(np.float64)
+    hold_s = targets["hold_s"].to_numpy(np.float64)
+    wrong = np.flatnonzero((np.abs(share) > 1.0) | (stop_bps < 0.0) | (hold_s < 0.0))
     if len(wrong):
-        raise _bad_target(targets.index[wrong[0]], float(share[wrong[0]]))
+        at = wrong[0]
+        raise _bad_target(targets.index[at], Target(share[at], stop_bps[at], hold_s[at]))
     latest = np.maximum.accumulate(np.where(np.isnan(share), -1, np.arange(len(share))))
-    held = np.where(latest >= 0, np.rint(share[np.maximum(latest, 0)] * max_lots), 0.0)
-    lots = held.astype(np.int64)
+    asked = np.maximum(latest, 0)
+    price = mid.ffill().to_numpy(np.float64)
+    held_back = (latest < 0) | _held_back(stop_bps[asked], price)
+    lots = np.where(held_back, 0.0, np.rint(share[asked] * max_lots)).astype(np.int64)
     row = np.flatnonzero(np.diff(lots, prepend=0) != 0)
-    price = mid.to_numpy(np.float64)[row]
     return Decisions(
         time=to_ns(targets.index)[row],
         lots=lots[row],
-        stop_ticks=_stop_ticks(targets["stop_bps"].to_numpy(np.float64)[row], price, tick_size),
-        hold_ns=_hold_ns(targets["hold_s"].to_numpy(np.float64)[row]),
+        stop_ticks=_stop_ticks(stop_bps[asked[row]], price[row], tick_size),
+        hold_ns=_hold_ns(hold_s[asked[row]]),
     )
 
 
-def _bad_target(when: pd.Timestamp, target: float) -> RunError:
+def _bad_target(when: pd.Timestamp, asked: Target) -> RunError:
+    name, value, expected = "target", asked.target, "a share of the largest position, -1..1"
+    if asked.stop_bps < 0.0:
+        name, value, expected = "stop_bps", asked.stop_bps, "bps >= 0, or NaN for none"
+    elif asked.hold_s < 0.0:
+        name, value, expected = "hold_s", asked.hold_s, "seconds >= 0, or NaN for none"
     return RunError(
-        f"target at {when} out of range",
-        value=target,
-        expected="a share of the largest position, -1..1",
+        f"{name} at {when} out of range",
+        value=float(value),
+        expected=expected,
         remedy="mend the strategy",
     )
+
+
+def _held_back(stop_bps: Floats, mid: Floats) -> npt.NDArray[np.bool_]:
+    """Whether a stop is asked for that cannot be placed: there was no mid yet."""
+    return np.isfinite(stop_bps) & np.isnan(mid)
 
 
 def _stop_ticks(stop_bps: Floats, mid: Floats, tick_size: float) -> Ints:
@@ -298,13 +325,15 @@ def _step(
     max_lots: int,
 ) -> Iterator[tuple[float, int]]:
     """Replay bar by bar and ask the strategy at the end of each one."""
-    from mrtrade.strategies.base import Context
+    from mrtrade.strategies.base import Context, Target
 
     times = to_ns(features.index)
     names = list(features.columns)
     rows = features.to_numpy(np.float64)
     bid, ask = (bars[name].to_numpy(np.float64) for name in ("bid", "ask"))
+    last_mid = bars["mid"].ffill().to_numpy(np.float64)
     known = _KnownCash(replay, config.latency.response_ns)
+    asked = Target(0.0)
     lots = events = 0
     every = max(1, len(times) // SLICES)
     for i, now in enumerate(times):
@@ -321,21 +350,23 @@ def _step(
                 equity=_value(config.capital + known.cash(int(now)), held, mid, terms),
             )
         )
-        if target is not None and not math.isnan(target.target):
-            if abs(target.target) > 1.0:
-                raise _bad_target(features.index[i], target.target)
-            wanted = round(target.target * max_lots)  # half to even, as np.rint
-            if wanted != lots:
-                lots = wanted
-                stop = _stop_ticks(np.array([target.stop_bps]), mid, terms.tick_size)
-                replay.set_target(
-                    lots,
-                    aggressive=config.execution.mode == "aggressive",
-                    stop_ticks=int(stop[0]),
-                    hold_ns=int(_hold_ns(np.array([target.hold_s]))[0]),
-                    timeout_ns=config.execution.timeout_ns,
-                    give_up=config.execution.on_timeout == "give_up",
-                )
+        if target is not None:
+            if abs(target.target) > 1.0 or target.stop_bps < 0.0 or target.hold_s < 0.0:
+                raise _bad_target(features.index[i], target)
+            asked = asked if math.isnan(target.target) else target
+        stop_bps, price = np.array([asked.stop_bps]), last_mid[i : i + 1]
+        # Rounded half to even, as np.rint does.
+        wanted = 0 if _held_back(stop_bps, price)[0] else round(asked.target * max_lots)
+        if wanted != lots:
+            lots = wanted
+            replay.set_target(
+                lots,
+                aggressive=config.execution.mode == "aggressive",
+                stop_ticks=int(_stop_ticks(stop_bps, price, terms.tick_size)[0]),
+                hold_ns=int(_hold_ns(np.array([asked.hold_s]))[0]),
+                timeout_ns=config.execution.timeout_ns,
+                give_up=config.execution.on_timeout == "give_up",
+            )
         if (i + 1) % every == 0:
             yield (i + 1) / len(times), events
             events = 0

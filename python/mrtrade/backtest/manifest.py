@@ -3,7 +3,8 @@
 The id is a hash of that content and of nothing else. A clock in it would give a rerun another name;
 so the same configuration on the same data with the same build is the same run, in the same folder.
 The path of the store is left out of the id: the data are known by their
-fingerprint, wherever they lie.
+fingerprint, wherever they lie. So is ``strategy_file``, the absolute path of a user's strategy, as
+its content is known by its hash; a rerun from another folder finds it there.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ def build(
         "instrument": dict(instrument),
         "data": dict(data),
         "code": code_hashes(strategy_file),
+        "strategy_file": None if strategy_file is None else str(strategy_file.absolute()),
         "versions": versions(),
         "git_commit": git_commit(Path.cwd()),
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -75,7 +76,9 @@ class Result:
         """Write the tables, the report and the manifest; all of them or nothing.
 
         The files are written beside the folder and moved into place. An older run in the folder is
-        replaced; a folder that holds anything else is left alone.
+        replaced: it is set aside as ``.old-<name>`` for the moment between two renames, and should
+        the process end just then, `load` or the next `save` puts it back. A folder that holds
+        anything else is left alone.
 
         Returns
         -------
@@ -83,15 +86,24 @@ class Result:
             The folder.
         """
         folder = Path(folder)
+        _put_back(folder)
         _refuse_foreign(folder)
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".saving-", dir=folder.parent) as scratch:
             new = Path(scratch) / "new"
             new.mkdir()
             self._write(new)
+            old = _set_aside(folder)
+            if old.exists():  # a save ended after its renames
+                shutil.rmtree(old)
             if folder.exists():
-                folder.rename(Path(scratch) / "old")
-            new.rename(folder)
+                folder.rename(old)
+            try:
+                new.rename(folder)
+            finally:
+                _put_back(folder)
+            if old.exists():
+                shutil.rmtree(old)
         return folder
 
     def _write(self, folder: Path) -> None:
@@ -116,6 +128,7 @@ class Result:
         from mrtrade.backtest.runs import read_manifest
 
         folder = Path(folder)
+        _put_back(folder)
         manifest = read_manifest(folder)
         manifest.pop("outputs", None)
         try:
@@ -145,6 +158,18 @@ class Result:
         from mrtrade.backtest.report import summary
 
         return summary(self)
+
+
+def _set_aside(folder: Path) -> Path:
+    """Where an older run lies while a new one takes its place."""
+    return folder.with_name(f".old-{folder.name}")
+
+
+def _put_back(folder: Path) -> None:
+    """Put an older run back that no new one has replaced."""
+    old = _set_aside(folder)
+    if old.exists() and not folder.exists():
+        old.rename(folder)
 
 
 def _refuse_foreign(folder: Path) -> None:

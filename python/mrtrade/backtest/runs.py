@@ -92,7 +92,7 @@ def rerun(run_dir: str | Path) -> Result:
                 expected=f"sha256 {digest}",
                 remedy="restore it, or run the backtest again",
             )
-    result = run(old["config"])
+    result = run(old["config"], strategy_file=old.get("strategy_file"))
     with tempfile.TemporaryDirectory() as folder:
         new = read_manifest(result.save(Path(folder) / "again"))
     differing = sorted(

@@ -11,8 +11,8 @@ from mrtrade.clock import NS_PER_SECOND
 from mrtrade.data.schemas import FIRST_SANE_NS, RAW_NAMES, SIDES, Column, Table
 from mrtrade.errors import DataError
 
-# The exchange's clock may be ahead of the collector's by seconds; an hour is a corrupt field, and
-# would hold the whole tape's clock back (`loader` makes time non-decreasing).
+# The exchange's clock may be ahead of the collector's by seconds; an hour is a corrupt file. Single
+# times less far ahead are stored as they are, and the loader does without them.
 MAX_AHEAD_NS = 3_600 * NS_PER_SECOND
 
 # Partition columns that lakeapi adds to a frame; they must agree with where the rows come from.

@@ -6,7 +6,11 @@ How the tape is made from what was recorded:
 - **Time** is `origin_time`, made non-decreasing by a running maximum (rows that it moved are
   counted). Where the exchange gave no time, `received_time` plus the last offset seen between the
   two clocks (0 before one is seen) stands in: nothing later is used. No order is assumed between
-  the two clocks: collectors run ahead of the exchange and behind it.
+  the two clocks: collectors run ahead of the exchange and behind it. But one corrupt time far ahead
+  would hold the clock until all the others have come up to it. So a time more than ten seconds
+  after its receipt (`MAX_AHEAD_NS`; recordings show up to 1.5 s, and steadily) counts as not given
+  (`times_ahead`). The bound is not one on the change of the offset: after a single time far behind,
+  no other would be believed again.
 - **Snapshots.** The rows of one `book_seed` become a clear of the book and its levels, placed by
   their `received_time`. A snapshot asked for over another channel arrives late: messages that it
   lacks may have been received *before* it. So the unbroken run of deltas received up to a minute
@@ -53,6 +57,7 @@ from mrtrade.data.streams import (
     Rows,
     Snapshot,
     TradeStream,
+    is_time,
     joined,
     to_rows,
 )
@@ -323,7 +328,7 @@ def _with_late(store: Store, instrument: Instrument, rows: Rows, inline: list[Ro
         ]
     )
     cut = around.cut(received)
-    known = np.flatnonzero(around.origin[:cut] > 0)
+    known = np.flatnonzero(is_time(around.origin[:cut], around.received[:cut]))
     offset = int(around.origin[known[-1]] - around.received[known[-1]]) if known.size else None
     first = cut
     if sequence >= 0:

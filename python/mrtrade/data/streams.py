@@ -23,6 +23,9 @@ from mrtrade.instruments import Instrument, infer_grid
 MAX_GAP_NS = 600 * NS_PER_SECOND
 """Longest pause of the recording after which the book is still believed."""
 
+MAX_AHEAD_NS = 10 * NS_PER_SECOND
+"""How far ahead of its receipt a time of the exchange is still believed."""
+
 _MAX_TICK = np.iinfo(np.int32).max
 
 Ints = npt.NDArray[np.int64]
@@ -98,22 +101,28 @@ class Snapshot:
         return int(self.rows.sequence[0])
 
 
+def is_time(origin: Ints, received: Ints) -> npt.NDArray[np.bool_]:
+    """Whether the exchange gave a time that can be believed."""
+    return (origin > 0) & (origin - received <= MAX_AHEAD_NS)
+
+
 class Clock:
     """Turns the two recorded clocks into one time that never goes back."""
 
     def __init__(self, offset: int = 0) -> None:
         self.offset = offset
         self._now = 0
-        self.counts = {"times_missing": 0, "times_moved": 0}
+        self.counts = {"times_missing": 0, "times_ahead": 0, "times_moved": 0}
 
     def times(self, origin: Ints, received: Ints) -> Ints:
         """Return the time of the next rows."""
-        known = origin > 0
+        known = is_time(origin, received)
         last_known = np.maximum.accumulate(np.where(known, np.arange(len(origin)), -1))
         offsets = np.where(last_known >= 0, (origin - received)[last_known], self.offset)
         stated = np.where(known, origin, received + offsets)
         times = np.maximum(np.maximum.accumulate(stated), self._now)
-        self.counts["times_missing"] += int(np.count_nonzero(~known))
+        self.counts["times_missing"] += int(np.count_nonzero(origin <= 0))
+        self.counts["times_ahead"] += int(np.count_nonzero((origin > 0) & ~known))
         self.counts["times_moved"] += int(np.count_nonzero(times != stated))
         if len(times):
             self.offset = int(offsets[-1])
@@ -122,7 +131,8 @@ class Clock:
 
     def pause(self, origin: int, received: int, longest: int) -> np.int64:
         """Return the time at which a pause became too long; at the latest that of the next row."""
-        stated = origin if origin > 0 else received + self.offset
+        is_known = 0 < origin <= received + MAX_AHEAD_NS
+        stated = origin if is_known else received + self.offset
         self._now = min(self._now + longest, max(stated, self._now))
         return np.int64(self._now)
 

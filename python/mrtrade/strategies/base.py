@@ -117,6 +117,12 @@ class Strategy:
         Features that `rules` reads, see :mod:`mrtrade.features`. A class attribute, or a property
         where they hang on the parameters.
 
+    Notes
+    -----
+    With ``execution.on_timeout: give_up`` a passive order that timed out is not sent again. This
+    applies to exits too: a position whose exit timed out stays until its stop, its holding time or
+    the next target.
+
     Examples
     --------
     >>> from mrtrade.strategies import Rules, Strategy, StrategyParams
