@@ -92,7 +92,13 @@ def test_ols_against_fractions(seed, window):
     y = 60_000 + 3.0 * x + rng.normal(size=40)
     x[11] = np.nan
     got = np.array(RollingOLS(window).batch(x, y)).T
-    np.testing.assert_allclose(got, oracle.ols(x, y, window), rtol=1e-9)
+    want = np.array(oracle.ols(x, y, window))
+    np.testing.assert_allclose(got[:, :3], want[:, :3], rtol=1e-10)
+    # t hangs on the residuals, whose rounding grows as the fit becomes exact
+    np.testing.assert_array_equal(np.isnan(got[:, 3]), np.isnan(want[:, 3]))
+    ok = np.isfinite(want[:, 3])
+    error = np.abs(got[ok, 3] / want[ok, 3] - 1.0)
+    assert (error <= 1e-10 + 1e-15 / (1.0 - want[ok, 2])).all()
 
 
 @given(columns, st.integers(1, 12))
