@@ -133,6 +133,8 @@ def test_the_stop_closes_and_bars_the_direction():
     assert e.step(6 * S, 94, 96) is None
     e.set_target(7 * S, 5, stop_ticks=4)  # still long: barred
     assert e.step(7 * S, 94, 96) is None
+    e.set_target(7 * S, 6, stop_ticks=4)  # and more of it is no new direction
+    assert e.step(7 * S, 94, 96) is None
     e.set_target(8 * S, 0)
     e.set_target(9 * S, 5)
     assert send(e, 9 * S, 94, 96, 9) == (1, 94, 5, "post_only")

@@ -207,6 +207,33 @@ def test_trades_come_before_deltas_of_the_same_time():
     assert r.fills()["time"].tolist() == [7 * MS]
 
 
+def test_a_sample_comes_before_the_exchange_data_of_its_time():
+    """A fill at T is not in the account that a decision at T is shown."""
+    book = columns([(0, 1, 99, 4), (0, -1, 101, 4)])
+    r = Replay(TICK, LOT, sample_times=np.array([5 * MS, 5 * MS + 1]))
+    r.feed(book, columns([(5 * MS, -1, 98, 1)]))
+    r.advance(MS)
+    r.submit(1, 99, 2)
+    r.advance(5 * MS)
+    assert len(r.fills()) == 0
+    r.finish()
+    assert r.fills()["time"].tolist() == [5 * MS]
+    assert column(r, "position").tolist() == [0.0, 2 * LOT]
+    assert column(r, "cash").tolist() == [0.0, -2 * LOT * 99 * TICK]
+
+
+def test_advance_stops_before_the_exchange_data_of_its_time():
+    """With nothing to decide there too: a target set at T must find the same exchange."""
+    r = Replay(TICK, LOT)
+    r.feed(columns([(0, 1, 99, 4), (0, -1, 101, 4)]), columns([(5 * MS, -1, 98, 1)]))
+    r.advance(MS)
+    r.submit(1, 99, 2)
+    r.advance(5 * MS)
+    assert (len(r.fills()), r.counters["events"]) == (0, 2)
+    r.advance(5 * MS + 1)
+    assert (len(r.fills()), r.counters["events"]) == (1, 3)
+
+
 def test_two_replays_run_at_once():
     tape = market_tape()
     alone = Replay(0.1, 0.001, sample_times=np.arange(tape[0][0][0], tape[0][0][-1], 10**8))
