@@ -10,15 +10,14 @@ that was received by T, and a request that arrives at T sees all exchange data u
 Within one stream and clock: trades before deltas, then as stored. Deltas with one
 timestamp are one message; the book is looked at after its last row.
 """
-from libc.math cimport INFINITY, NAN, fabs
-from libc.stdint cimport INT64_MAX, INT64_MIN, int8_t, int32_t, int64_t
-from libc.string cimport memcpy, memset
+from libc.math cimport INFINITY, NAN
+from libc.stdint cimport int8_t, int32_t, int64_t
+from libc.string cimport memcpy
 
 cimport cython
 
 from mrcore.book cimport (
     NO_KEY, book_ask, book_bid, book_clear, book_free, book_init, book_set, book_settle, book_t,
-    ladder_best_lots, ladder_next, ladder_t,
 )
 from mrcore.exchange cimport (
     FILLED, PARTIALLY_FILLED, bus_next, bus_pop, exchange_delta, exchange_free, exchange_init,
@@ -29,12 +28,11 @@ from mrcore.executor cimport (
     SEND, WAIT, action_t, check_terms, executor_init, executor_response, executor_sent,
     executor_step, executor_t, executor_target, executor_timer, executor_watches,
 )
-from mrcore.flow cimport (
-    kyle_bar, kyle_free, kyle_init, kyle_t, kyle_value, ofi_init, ofi_t, ofi_update, vpin_free,
-    vpin_init, vpin_t, vpin_trade, vpin_value,
-)
-from mrcore.kernels cimport imbalance, microprice
 from mrcore.queue cimport queue_model_t
+from mrcore.sampler cimport (
+    MARKET_COLUMNS, sampler_book, sampler_free, sampler_gap, sampler_init, sampler_row, sampler_t,
+    sampler_trade,
+)
 from mrcore.types cimport lots_t, nanos_t, side_t, tick_t
 
 import numpy as np
@@ -52,7 +50,7 @@ SAMPLE_COLUMNS = (
 )
 
 cdef enum:
-    N_COLUMNS = 31
+    N_COLUMNS = MARKET_COLUMNS + 3          # and the account
     NEVER_BITS = 62
 
 cdef nanos_t NEVER = <nanos_t>1 << NEVER_BITS       # all times lie between -NEVER and NEVER
@@ -68,37 +66,11 @@ ctypedef struct tape_t:             # columns of one stream, owned by Replay
     Py_ssize_t local                # next row on the local clock
 
 
-ctypedef struct flow_t:             # what the local clock measures since the last sample
-    ofi_t ofi
-    vpin_t vpin
-    kyle_t kyle
-    double ofi_sum                  # lots
-    int64_t n_messages
-    int64_t n_trades
-    lots_t bought                   # by aggressors
-    lots_t sold
-    double notional                 # tick lots
-    tick_t trade_high
-    tick_t trade_low
-    tick_t last_trade               # 0: none yet
-    tick_t bid                      # touch after the last message
-    tick_t ask
-    lots_t bid_lots
-    lots_t ask_lots
-    int64_t mid2_high               # twice the mid, ticks
-    int64_t mid2_low
-    double spread_ns                # spread in ticks times the time it stood
-    int64_t two_sided_ns
-    tick_t spread_max
-    nanos_t since                   # the touch is counted up to here
-    double mid_before               # at the last sample, quote units
-
-
 ctypedef struct replay_t:
     exchange_t exchange
     book_t book                     # what has been received
     executor_t executor
-    flow_t flow
+    sampler_t sampler               # what has been received since the last sample
     tape_t deltas
     tape_t trades
     nanos_t feed_latency
@@ -136,71 +108,6 @@ cdef double local_mid(const replay_t* r) noexcept nogil:
     return 0.5 * (bid + ask) * r.exchange.tick_size
 
 
-# ------------------------------------------------------------------------- local clock
-
-cdef inline bint two_sided(const flow_t* f) noexcept nogil:
-    return f.bid != NO_KEY and f.ask != -NO_KEY
-
-
-cdef inline void flow_pass(flow_t* f, nanos_t now) noexcept nogil:
-    """The touch stood until now."""
-    if two_sided(f):
-        f.spread_ns += <double>(f.ask - f.bid) * <double>(now - f.since)
-        f.two_sided_ns += now - f.since
-    f.since = now
-
-
-cdef void flow_restart(flow_t* f) noexcept nogil:
-    """A new interval begins with the touch as it stands."""
-    f.ofi_sum = f.notional = f.spread_ns = 0.0
-    f.n_messages = f.n_trades = f.bought = f.sold = 0
-    f.two_sided_ns = f.spread_max = 0
-    f.trade_high = INT64_MIN
-    f.trade_low = INT64_MAX
-    f.mid2_high = INT64_MIN
-    f.mid2_low = INT64_MAX
-    if two_sided(f):
-        f.mid2_high = f.mid2_low = f.bid + f.ask
-        f.spread_max = f.ask - f.bid
-
-
-cdef inline void flow_book(flow_t* f, const book_t* b, nanos_t now) noexcept nogil:
-    """A message has been applied."""
-    cdef tick_t bid = book_bid(b), ask = book_ask(b)
-    cdef lots_t bid_lots = ladder_best_lots(&b.ladder[0])
-    cdef lots_t ask_lots = ladder_best_lots(&b.ladder[1])
-    f.n_messages += 1
-    if bid == f.bid and ask == f.ask and bid_lots == f.bid_lots and ask_lots == f.ask_lots:
-        return
-    f.ofi_sum += ofi_update(
-        &f.ofi, <double>bid if bid != NO_KEY else -INFINITY, <double>bid_lots,
-        <double>ask if ask != -NO_KEY else INFINITY, <double>ask_lots)
-    f.bid_lots = bid_lots
-    f.ask_lots = ask_lots
-    if bid == f.bid and ask == f.ask:
-        return
-    flow_pass(f, now)
-    f.bid = bid
-    f.ask = ask
-    if two_sided(f):
-        f.mid2_high = max(f.mid2_high, bid + ask)
-        f.mid2_low = min(f.mid2_low, bid + ask)
-        f.spread_max = max(f.spread_max, ask - bid)
-
-
-cdef inline void flow_trade(flow_t* f, side_t side, tick_t tick, lots_t lots) noexcept nogil:
-    f.n_trades += 1
-    if side > 0:
-        f.bought += lots
-    else:
-        f.sold += lots
-    f.notional += <double>tick * <double>lots
-    f.trade_high = max(f.trade_high, tick)
-    f.trade_low = min(f.trade_low, tick)
-    f.last_trade = tick
-    vpin_trade(&f.vpin, side, <double>lots)
-
-
 cdef void receive(replay_t* r, nanos_t until) noexcept nogil:
     """Everything that arrives up to local time `until`."""
     cdef nanos_t limit = until - r.feed_latency, td, tt
@@ -217,7 +124,7 @@ cdef void receive(replay_t* r, nanos_t until) noexcept nogil:
             if tt > limit:
                 break
             if r.sampling:
-                flow_trade(&r.flow, r.trades.side[t], r.trades.tick[t], r.trades.lots[t])
+                sampler_trade(&r.sampler, r.trades.side[t], r.trades.tick[t], r.trades.lots[t])
             t += 1
             tt = next_time(&r.trades, t)
             continue
@@ -226,14 +133,13 @@ cdef void receive(replay_t* r, nanos_t until) noexcept nogil:
         while d < n and time[d] == td:
             if cython.unlikely(side[d] == 0):
                 book_clear(b)
-                ofi_init(&r.flow.ofi)           # no difference across a gap
-                r.flow.bid_lots = -1            # and the touch after it is a new one
+                sampler_gap(&r.sampler)
             else:
                 book_set(b, side[d], tick[d], lots[d])
             d += 1
         book_settle(b)
         if r.sampling:
-            flow_book(&r.flow, b, td + r.feed_latency)
+            sampler_book(&r.sampler, b, td + r.feed_latency)
     r.deltas.local = d
     r.trades.local = t
 
@@ -245,82 +151,16 @@ cdef nanos_t next_received(const replay_t* r) noexcept nogil:
     return t + r.feed_latency if t < NEVER else NEVER
 
 
-cdef double in_prices(const replay_t* r, tick_t tick) noexcept nogil:
-    """Quote units; NaN for the marks of an empty side or an empty interval."""
-    if fabs(<double>tick) >= <double>-NO_KEY:
-        return NAN
-    return tick * r.exchange.tick_size
-
-
-cdef void depths(const ladder_t* ladder, lots_t* sums) noexcept nogil:
-    """Lots in the best 1, 5, 10 and 20 levels."""
-    cdef lots_t lots = 0
-    cdef int64_t key = -NO_KEY
-    cdef int k
-    memset(sums, 0, 4 * sizeof(lots_t))
-    for k in range(20):
-        key = ladder_next(ladder, key, &lots)
-        if key == NO_KEY:
-            return
-        if k < 1:
-            sums[0] += lots
-        if k < 5:
-            sums[1] += lots
-        if k < 10:
-            sums[2] += lots
-        sums[3] += lots
-
-
 cdef void take_sample(replay_t* r, nanos_t now) noexcept nogil:
-    """One row of SAMPLE_COLUMNS, and a new interval."""
-    cdef flow_t* f = &r.flow
+    """One row of SAMPLE_COLUMNS: the market as received, the account as the exchange has it."""
+    cdef exchange_t* x = &r.exchange
     cdef double* out = r.samples + r.sample * N_COLUMNS
-    cdef double tick_size = r.exchange.tick_size, lot_size = r.exchange.lot_size
-    cdef double mid = local_mid(r)
-    cdef lots_t bid[4]
-    cdef lots_t ask[4]
-    cdef int k
-    depths(&r.book.ladder[0], bid)
-    depths(&r.book.ladder[1], ask)
-    flow_pass(f, now)
-    if mid == mid and f.mid_before == f.mid_before:
-        kyle_bar(&f.kyle, mid - f.mid_before, (f.bought - f.sold) * lot_size)
-    f.mid_before = mid
-    out[0] = in_prices(r, book_bid(&r.book))
-    out[1] = bid[0] * lot_size
-    out[2] = in_prices(r, book_ask(&r.book))
-    out[3] = ask[0] * lot_size
-    for k in range(4):
-        out[4 + k] = imbalance(<double>bid[k], <double>ask[k])
-    out[8] = bid[1] * lot_size
-    out[9] = ask[1] * lot_size
-    out[10] = bid[3] * lot_size
-    out[11] = ask[3] * lot_size
-    out[12] = microprice(out[0], out[1], out[2], out[3])
-    out[13] = f.n_messages
-    out[14] = f.n_trades
-    out[15] = f.bought * lot_size
-    out[16] = f.sold * lot_size
-    out[17] = f.notional * tick_size * lot_size * r.exchange.multiplier
-    out[18] = in_prices(r, f.trade_high)
-    out[19] = in_prices(r, f.trade_low)
-    out[20] = f.last_trade * tick_size if f.last_trade > 0 else NAN
-    out[21] = 0.5 * in_prices(r, f.mid2_high)
-    out[22] = 0.5 * in_prices(r, f.mid2_low)
-    out[23] = (f.spread_ns / <double>f.two_sided_ns * tick_size
-               if f.two_sided_ns > 0 else out[2] - out[0])
-    out[24] = f.spread_max * tick_size if f.mid2_low != INT64_MAX else NAN
-    out[25] = f.ofi_sum * lot_size
-    out[26] = vpin_value(&f.vpin)
-    out[27] = kyle_value(&f.kyle)
-    out[28] = r.exchange.position * lot_size
-    out[29] = r.exchange.cash
-    out[30] = r.exchange.fees
+    sampler_row(&r.sampler, &r.book, now, x.tick_size, x.lot_size, x.multiplier, out)
+    out[MARKET_COLUMNS] = x.position * x.lot_size
+    out[MARKET_COLUMNS + 1] = x.cash
+    out[MARKET_COLUMNS + 2] = x.fees
     r.sample += 1
-    flow_restart(f)
 
-
-# ------------------------------------------------------------------------- the pass
 
 cdef void act(replay_t* r, nanos_t now) noexcept nogil:
     """Let the executor look at the received book, and send what it asks for."""
@@ -594,10 +434,9 @@ cdef class Replay:
         failed |= exchange_init(x, window)
         failed |= book_init(&r.book, window)
         executor_init(&r.executor)
-        ofi_init(&r.flow.ofi)
-        failed |= vpin_init(&r.flow.vpin, vpin_bucket / not_nan("lot_size", lot_size, True),
-                            vpin_buckets, vpin_calibration, vpin_buckets)
-        failed |= kyle_init(&r.flow.kyle, kyle_window)
+        failed |= sampler_init(
+            &r.sampler, vpin_bucket / not_nan("lot_size", lot_size, True), vpin_buckets,
+            vpin_calibration, kyle_window)
         if failed:
             raise MemoryError()
         x.tick_size = not_nan("tick_size", tick_size, True)
@@ -612,10 +451,6 @@ cdef class Replay:
         x.response_latency = latency("response_latency_ns", response_latency_ns)
         r.feed_latency = latency("feed_latency_ns", feed_latency_ns)
         r.exchange_message = r.now = -NEVER
-        r.flow.bid = NO_KEY
-        r.flow.ask = -NO_KEY
-        r.flow.mid_before = NAN
-        flow_restart(&r.flow)
         self.deltas = self.trades = ()
         self.times = np.empty(0, np.int64) if sample_times is None else sample_times
         if np.any(np.diff(self.times) <= 0):
@@ -630,8 +465,7 @@ cdef class Replay:
     def __dealloc__(self):
         exchange_free(&self.c.exchange)
         book_free(&self.c.book)
-        vpin_free(&self.c.flow.vpin)
-        kyle_free(&self.c.flow.kyle)
+        sampler_free(&self.c.sampler)
 
     # --------------------------------------------------------------------- the tape
 

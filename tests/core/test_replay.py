@@ -234,6 +234,16 @@ def test_advance_stops_before_the_exchange_data_of_its_time():
     assert (len(r.fills()), r.counters["events"]) == (1, 3)
 
 
+def test_the_first_book_after_an_empty_one_is_no_order_flow():
+    """As after a clear: a message that leaves nothing, then the levels in the next."""
+    times = np.array([1, 2, 3]) * MS
+    r = Replay(TICK, LOT, sample_times=times)
+    rows = [(0, 1, 99, 4), (0, 0, 0, 0), (MS, 1, 98, 4), (2 * MS, 1, 98, 6), (3 * MS, 1, 98, 0)]
+    r.feed(columns(rows), columns([]))
+    r.advance(3 * MS)
+    assert column(r, "ofi").tolist() == [0.0, 2 * LOT, -6 * LOT]
+
+
 def test_two_replays_run_at_once():
     tape = market_tape()
     alone = Replay(0.1, 0.001, sample_times=np.arange(tape[0][0][0], tape[0][0][-1], 10**8))
