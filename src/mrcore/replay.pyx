@@ -50,7 +50,7 @@ SAMPLE_COLUMNS = (
 )
 
 cdef enum:
-    N_COLUMNS = MARKET_COLUMNS + 3          # and the account
+    N_COLUMNS = 31          # MARKET_COLUMNS and three of the account
     NEVER_BITS = 62
 
 cdef nanos_t NEVER = <nanos_t>1 << NEVER_BITS       # all times lie between -NEVER and NEVER
