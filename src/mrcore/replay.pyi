@@ -32,6 +32,10 @@ class Replay:
         queue_table: NDArray[np.float64] | None = None,
         queue_kernel: Any = None,
         partial_fills: bool = True,
+        remember_taking: bool = True,
+        self_trade: str = "allow",
+        max_open_orders: int = 0,
+        rate_limit: tuple[int, int] | None = None,
         entry_latency_ns: int = 0,
         response_latency_ns: int = 0,
         feed_latency_ns: int = 0,
@@ -63,8 +67,19 @@ class Replay:
         timeout_ns: NDArray[np.int64],
         give_up: NDArray[np.bool_],
     ) -> None: ...
-    def submit(self, side: int, tick: int, lots: int, tif: str = "gtc") -> int: ...
+    def submit(
+        self,
+        side: int,
+        tick: int,
+        lots: int,
+        tif: str = "gtc",
+        *,
+        stop_tick: int | None = None,
+        reduce_only: bool = False,
+    ) -> int: ...
+    def replace(self, order_id: int, tick: int, lots: int) -> None: ...
     def cancel(self, order_id: int) -> None: ...
+    def cancel_all(self) -> None: ...
     @property
     def time_ns(self) -> int | None: ...
     @property
@@ -75,6 +90,8 @@ class Replay:
     def position_lots(self) -> int: ...
     @property
     def exchange_position_lots(self) -> int: ...
+    @property
+    def open_orders(self) -> list[int]: ...
     @property
     def cash(self) -> float: ...
     @property

@@ -20,9 +20,10 @@ from mrcore.book cimport (
     NO_KEY, book_ask, book_bid, book_clear, book_free, book_init, book_set, book_settle, book_t,
 )
 from mrcore.exchange cimport (
-    FILLED, PARTIALLY_FILLED, bus_next, bus_pop, exchange_delta, exchange_free, exchange_init,
-    exchange_request_cancel, exchange_request_submit, exchange_serve, exchange_t,
-    exchange_trade, message_t, queue_rule,
+    FILLED, PARTIALLY_FILLED, bus_next, exchange_clear, exchange_delta, exchange_find,
+    exchange_free, exchange_init, exchange_request_cancel, exchange_request_replace,
+    exchange_request_submit, exchange_response, exchange_serve, exchange_t, exchange_trade,
+    message_t, queue_rule,
 )
 from mrcore.executor cimport (
     SEND, WAIT, action_t, check_terms, executor_init, executor_response, executor_sent,
@@ -33,10 +34,13 @@ from mrcore.sampler cimport (
     sampler_trade,
 )
 from mrcore.types cimport lots_t, nanos_t, side_t, tick_t
+from mrcore.venue cimport self_trade_t
 
 import numpy as np
 
-from mrcore.exchange import FILL_DTYPE, ORDER_DTYPE, ORDER_EVENT_DTYPE, TIFS
+from mrcore.exchange import (
+    FILL_DTYPE, ORDER_DTYPE, ORDER_EVENT_DTYPE, SELF_TRADE_MODES, TIFS,
+)
 
 SAMPLE_COLUMNS = (
     "bid", "bid_size", "ask", "ask_size",
@@ -51,7 +55,9 @@ SAMPLE_COLUMNS = (
 cdef enum:
     N_COLUMNS = 31          # MARKET_COLUMNS and three of the account
     NEVER_BITS = 62
+    MOST_BITS = 53          # ticks and lots of an order: exact as doubles
 
+cdef int64_t MOST = <int64_t>1 << MOST_BITS
 cdef nanos_t NEVER = <nanos_t>1 << NEVER_BITS       # all times lie between -NEVER and NEVER
 
 
@@ -173,7 +179,8 @@ cdef void act(replay_t* r, nanos_t now) noexcept nogil:
         return
     if action.act == SEND:
         order = exchange_request_submit(&r.exchange, now, action.side, action.tick,
-                                        action.lots, action.tif, r.executor.decision_mid)
+                                        action.lots, action.tif, False, -1,
+                                        r.executor.decision_mid)
     else:
         exchange_request_cancel(&r.exchange, now, r.executor.order)
     executor_sent(&r.executor, order, &action)
@@ -183,7 +190,7 @@ cdef void respond(replay_t* r, nanos_t now) noexcept nogil:
     """Responses that have reached us."""
     cdef message_t m
     while bus_next(&r.exchange.responses, NEVER) <= now:
-        m = bus_pop(&r.exchange.responses)
+        m = exchange_response(&r.exchange)
         if m.event == FILLED or m.event == PARTIALLY_FILLED:
             r.position += r.exchange.orders[m.order].side * m.lots
         if r.executing and m.order == r.executor.order:
@@ -225,7 +232,7 @@ cdef void trade_until(replay_t* r, nanos_t stop) noexcept nogil:
     cdef exchange_t* x = &r.exchange
     cdef nanos_t td, tt = next_time(&r.trades, t), message = r.exchange_message
     cdef Py_ssize_t silent = x.responses.n
-    cdef bint alone = x.n_resting[0] + x.n_resting[1] == 0
+    cdef bint alone = x.n_waiting[0] + x.n_waiting[1] + x.n_taken[0] + x.n_taken[1] == 0
     while True:
         td = time[d] if d < n else NEVER
         if tt <= td:
@@ -242,7 +249,7 @@ cdef void trade_until(replay_t* r, nanos_t stop) noexcept nogil:
                 book_settle(&x.book)
                 message = td
             if cython.unlikely(side[d] == 0):
-                book_clear(&x.book)
+                exchange_clear(x)
             elif alone:
                 book_set(&x.book, side[d], tick[d], lots[d])
             else:
@@ -395,7 +402,13 @@ cdef class Replay:
         at equally spaced shares F / (F + B) of the level before it, from 0 to 1.
     queue_kernel : ctypes function or numba cfunc, optional
         Of the ``kernel`` model: ``double behind(double front, double back, double power)``.
-    partial_fills : bool
+    partial_fills, remember_taking : bool
+    self_trade : {"allow", "expire_taker", "expire_maker", "expire_both"}
+    max_open_orders : int
+        Orders beyond it are rejected; 0 for no limit.
+    rate_limit : (int, int), optional
+        New and replacing requests in a window of so many ns; more are rejected.
+        `mrcore.exchange` explains these five.
     entry_latency_ns, response_latency_ns, feed_latency_ns : int
         Request to the exchange, response from it, data from it.
     maker_fee, taker_fee : float
@@ -423,7 +436,8 @@ cdef class Replay:
                   double vpin_bucket=0.0, Py_ssize_t vpin_buckets=50,
                   int64_t vpin_calibration=500, Py_ssize_t kyle_window=60,
                   str queue_model="power", double queue_power=3.0, queue_table=None,
-                  queue_kernel=None, bint partial_fills=True,
+                  queue_kernel=None, bint partial_fills=True, bint remember_taking=True,
+                  str self_trade="allow", Py_ssize_t max_open_orders=0, rate_limit=None,
                   nanos_t entry_latency_ns=0, nanos_t response_latency_ns=0,
                   nanos_t feed_latency_ns=0, double maker_fee=0.0, double taker_fee=0.0,
                   double multiplier=1.0, int64_t window=1 << 15):
@@ -453,6 +467,16 @@ cdef class Replay:
         self.queue_kernel = queue_kernel
         queue_rule(&x.queue, queue_model, queue_power, self.queue_table, queue_kernel)
         x.partial_fills = partial_fills
+        x.remember_taking = remember_taking
+        if self_trade not in SELF_TRADE_MODES:
+            raise ValueError(f"self_trade must be one of {SELF_TRADE_MODES}, was {self_trade!r}")
+        x.self_trade = <self_trade_t><int>SELF_TRADE_MODES.index(self_trade)
+        x.max_open_orders = max_open_orders
+        if rate_limit is not None:
+            x.rate_limit, x.rate_ns = rate_limit
+        if max_open_orders < 0 or (rate_limit is not None and min(rate_limit) <= 0):
+            raise ValueError("max_open_orders must be >= 0 and both of rate_limit > 0, were "
+                             f"{max_open_orders} and {rate_limit}")
         x.entry_latency = latency("entry_latency_ns", entry_latency_ns)
         x.response_latency = latency("response_latency_ns", response_latency_ns)
         r.feed_latency = latency("feed_latency_ns", feed_latency_ns)
@@ -581,7 +605,8 @@ cdef class Replay:
             r.target_timeout = &timeout[0]
             r.target_give_up = &drop[0]
 
-    def submit(self, side_t side, tick_t tick, lots_t lots, str tif="gtc"):
+    def submit(self, side_t side, tick_t tick, lots_t lots, str tif="gtc", *,
+               stop_tick=None, bint reduce_only=False):
         """Send an order now, and return its id.
 
         Parameters
@@ -592,23 +617,60 @@ cdef class Replay:
             Limit price in ticks; ignored by a market order.
         lots : int
             > 0.
-        tif : {"gtc", "post_only", "ioc", "market"}
+        tif : {"gtc", "post_only", "ioc", "market", "fok"}
+        stop_tick : int, optional
+            The order sleeps until the market trades at this price or beyond: at or above it
+            for a buy, at or below it for a sell.
+        reduce_only : bool
+            Never more than what closes the position.
+
+        Notes
+        -----
+        `mrcore.exchange` gives the rules.
         """
+        cdef tick_t stop = -1 if stop_tick is None else stop_tick
         self.started()
-        if (side != 1 and side != -1) or lots <= 0 or tick < 0 or tif not in TIFS:
-            raise ValueError(f"expected side 1 or -1, tick >= 0, lots > 0 and tif in {TIFS}, "
-                             f"were {side}, {tick}, {lots} and {tif!r}")
-        order = exchange_request_submit(&self.c.exchange, self.c.now, side, tick, lots,
-                                        TIFS.index(tif), local_mid(&self.c))
+        if ((side != 1 and side != -1) or not 0 <= tick < MOST or not 0 < lots < MOST
+                or not (0 <= stop < MOST or stop_tick is None) or tif not in TIFS):
+            raise ValueError(f"expected side 1 or -1, ticks in [0, {MOST}), lots in [1, {MOST}) "
+                             f"and tif in {TIFS}, were {side}, {tick}, {lots} and {tif!r}, "
+                             f"stop_tick {stop_tick}")
+        exchange_request_submit(&self.c.exchange, self.c.now, side, tick, lots,
+                                        TIFS.index(tif), reduce_only, stop,
+                                        local_mid(&self.c))
         self.check()
-        return order + 1
+        return self.c.exchange.last_id
+
+    def replace(self, int64_t order_id, tick_t tick, lots_t lots):
+        """Ask now for an order to get another price and size.
+
+        Parameters
+        ----------
+        order_id : int
+        tick : int
+        lots : int
+            > 0, with what has been filled. A size no larger at the same price keeps the
+            place in the queue; one at or below what has been filled cancels the order.
+        """
+        cdef int64_t order = self.find(order_id)
+        if not 0 <= tick < MOST or not 0 < lots < MOST:
+            raise ValueError(f"expected a tick in [0, {MOST}) and lots in [1, {MOST}), were "
+                             f"{tick} and {lots}")
+        exchange_request_replace(&self.c.exchange, self.c.now, order, tick, lots)
+        self.check()
 
     def cancel(self, int64_t order_id):
         """Ask now for an order to be withdrawn."""
+        exchange_request_cancel(&self.c.exchange, self.c.now, self.find(order_id))
+        self.check()
+
+    def cancel_all(self):
+        """Ask now for every order in `open_orders` to be withdrawn."""
+        cdef exchange_t* x = &self.c.exchange
+        cdef Py_ssize_t i
         self.started()
-        if not 1 <= order_id <= self.c.exchange.n_orders:
-            raise ValueError(f"no order {order_id}: ids go from 1 to {self.c.exchange.n_orders}")
-        exchange_request_cancel(&self.c.exchange, self.c.now, order_id - 1)
+        for i in range(x.n_live):
+            exchange_request_cancel(x, self.c.now, x.live[i])
         self.check()
 
     # --------------------------------------------------------------------- what is known
@@ -639,6 +701,12 @@ cdef class Replay:
     def exchange_position_lots(self):
         """Signed position at the exchange, which may be ahead of what we know."""
         return self.c.exchange.position
+
+    @property
+    def open_orders(self):
+        """Ids of the orders sent and not known to be finished, oldest first."""
+        cdef exchange_t* x = &self.c.exchange
+        return [x.orders[x.live[i]].order_id for i in range(x.n_live)]
 
     @property
     def cash(self):
@@ -679,6 +747,14 @@ cdef class Replay:
     def fills(self):
         """Every execution, FILL_DTYPE."""
         return records(self.c.exchange.fills, self.c.exchange.n_fills, FILL_DTYPE)
+
+    cdef int64_t find(self, int64_t order_id) except -1:
+        cdef int64_t order = exchange_find(&self.c.exchange, order_id)
+        self.started()
+        if order < 0:
+            raise ValueError(f"no order {order_id}: {self.c.exchange.last_id} were sent, of which "
+                             f"{self.c.exchange.n_orders} are still kept")
+        return order
 
     cdef int started(self) except -1:
         if self.c.now == -NEVER:
