@@ -4,17 +4,16 @@ The loop itself, and the order of what happens at one timestamp, is in `mrcore.l
 """
 from libc.math cimport INFINITY
 from libc.stdint cimport int64_t
-from libc.stdlib cimport free, malloc
-from libc.string cimport memcpy, memmove
+from libc.string cimport memcpy
 
 cimport cython
 
 from mrcore.book cimport NO_KEY, book_init, book_lots, side_columns
-from mrcore.exchange cimport exchange_init, exchange_request_submit, exchange_t
+from mrcore.exchange cimport exchange_init, exchange_t
 from mrcore.executor cimport check_terms, executor_init, executor_target
 from mrcore.loop cimport (
-    END, FEED, FILL, N_COLUMNS, TIMEOUT, loop_cancel, loop_cancel_all, loop_failed, loop_free,
-    loop_mid, loop_quote, loop_run, loop_sample_time, loop_submit, replay_t,
+    END, N_COLUMNS, TIMEOUT, loop_cancel, loop_cancel_all, loop_failed, loop_free, loop_mid,
+    loop_quote, loop_run, loop_submit, replay_t,
 )
 from mrcore.queue cimport queue_model_t
 from mrcore.sampler cimport sampler_init

@@ -74,8 +74,9 @@ cdef tuple tape_attach(tape_t* t, str name, tuple old, columns, nanos_t earliest
         with nogil:
             bad = first_early_row(time, local, last)
         if bad >= 0:
-            raise ValueError(f"{name} row {bad}: received at {local[bad]}, happened at {time[bad]}; "
-                             "expected local times after the exchange's that never fall")
+            raise ValueError(
+                f"{name} row {bad}: received at {local[bad]}, happened at {time[bad]}; expected "
+                "local times after the exchange's that never fall")
     if done < t.n:
         columns = tuple([np.concatenate((a[done:], b)) for a, b in zip(old, columns)])
         time, side, tick, lots = columns[:4]
