@@ -55,6 +55,7 @@ cdef void book_clear(book_t* b) noexcept nogil
 cdef lots_t book_set_far(book_t* b, ladder_t* d, int64_t key, lots_t lots) noexcept nogil
 cdef void ladder_refill(book_t* b, ladder_t* d) noexcept nogil
 cdef void book_uncross(book_t* b) noexcept nogil
+cdef tuple side_columns(const book_t* b, int s, Py_ssize_t n)
 cdef int64_t ladder_next_far(const ladder_t* d, int64_t key, lots_t* lots) noexcept nogil
 
 

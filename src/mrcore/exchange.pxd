@@ -12,11 +12,13 @@ from mrcore.book cimport book_set
 from mrcore.orders cimport (
     ACCEPTED, CANCELLED, CANCEL_REJECTED, CANCEL_REQUESTED, EXPIRED, FILLED, FOK, GTC, IOC, MARKET,
     PARTIALLY_FILLED, POST_ONLY, REJECTED, REPLACED, REPLACE_REJECTED, REPLACE_REQUESTED, SUBMITTED,
-    TRIGGERED, bus_next, fill_t, message_t, order_event_t, order_t,
+    TRIGGERED, bus_next, bus_pop, fill_t, is_final, message_t, order_event_t, order_t,
 )
 from mrcore.queue cimport queue_rule_t
 from mrcore.types cimport lots_t, nanos_t, side_t, tick_t
-from mrcore.venue cimport BUY_STOPS, MARKS, SELL_STOPS, exchange_mid, exchange_open, exchange_t
+from mrcore.venue cimport (
+    BUY_STOPS, MARKS, SELL_STOPS, exchange_idle, exchange_mid, exchange_open, exchange_t,
+)
 
 
 cdef int queue_rule(queue_rule_t* rule, str model, double power, const double[::1] table,
@@ -30,7 +32,6 @@ cdef void exchange_request_replace(
     exchange_t* x, nanos_t now, int64_t order, tick_t tick, lots_t lots) noexcept nogil
 cdef void exchange_request_cancel(exchange_t* x, nanos_t now, int64_t order) noexcept nogil
 cdef void exchange_serve(exchange_t* x) noexcept nogil
-cdef message_t exchange_response(exchange_t* x) noexcept nogil
 cdef int64_t exchange_find(const exchange_t* x, int64_t order_id) noexcept nogil
 cdef void exchange_forget(exchange_t* x) noexcept nogil
 cdef void exchange_clear(exchange_t* x) noexcept nogil

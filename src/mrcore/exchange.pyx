@@ -37,7 +37,7 @@ partial fill):
 from libc.math cimport INFINITY
 from libc.stdint cimport INT64_MAX, int8_t, int64_t, uintptr_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memmove, memset
+from libc.string cimport memset
 
 from mrcore.book cimport (
     NO_KEY, book_clear, book_free, book_init, book_settle, ladder_key, ladder_next,
@@ -78,7 +78,7 @@ FUNCTION = ctypes.CFUNCTYPE(None).__base__      # of every ctypes function
 ORDER_DTYPE = np.dtype([
     ("time", "i8"), ("order_id", "i8"), ("status", "i1"), ("side", "i1"), ("tif", "i1"),
     ("tick", "i8"), ("lots", "i8"), ("remaining", "i8"), ("decision_mid", "f8"),
-    ("stop_tick", "i8"), ("reduce_only", "?"), ("reason", "i1"), ("known", "i1")])
+    ("stop_tick", "i8"), ("reduce_only", "?"), ("reason", "i1")])
 ORDER_EVENT_DTYPE = np.dtype([
     ("time", "i8"), ("order_id", "i8"), ("event", "i1"), ("side", "i1"), ("tif", "i1"),
     ("tick", "i8"), ("lots", "i8"), ("remaining", "i8"), ("reason", "i1")])
@@ -137,7 +137,6 @@ cdef void exchange_free(exchange_t* x) noexcept nogil:
     for where in range(2):
         free(x.taken[where])
     free(x.orders)
-    free(x.live)
     free(x.events)
     free(x.fills)
     free(x.requests.item)
@@ -466,17 +465,11 @@ cdef int64_t exchange_request_submit(
     if more is NULL:
         return -1
     x.orders = <order_t*>more
-    more = grown(x.live, x.n_live, &x.live_capacity, sizeof(int64_t), &x.failed)
-    if more is NULL:
-        return -1
-    x.live = <int64_t*>more
-    x.live[x.n_live] = order
-    x.n_live += 1
     x.last_id += 1
     o = &x.orders[order]
     o.time = now
     o.order_id = x.last_id
-    o.status = o.known = SUBMITTED
+    o.status = SUBMITTED
     o.side = side
     o.tif = tif
     o.tick = tick
@@ -502,20 +495,6 @@ cdef void exchange_request_cancel(exchange_t* x, nanos_t now, int64_t order) noe
     send(x, now, order, CANCEL_REQUESTED, 0, 0)
 
 
-cdef message_t exchange_response(exchange_t* x) noexcept nogil:
-    """Receive the next response."""
-    cdef message_t response = bus_pop(&x.responses)
-    cdef Py_ssize_t k = 0
-    if response.event != CANCEL_REJECTED and response.event != REPLACE_REJECTED:
-        x.orders[response.order].known = response.event
-    if is_final(response.event):
-        while x.live[k] != response.order:
-            k += 1
-        x.n_live -= 1
-        memmove(x.live + k, x.live + k + 1, (x.n_live - k) * sizeof(int64_t))
-    return response
-
-
 cdef int64_t exchange_find(const exchange_t* x, int64_t order_id) noexcept nogil:
     """Index of an order, -1 when there is none, or no longer one."""
     cdef int64_t low = 0, high = x.n_orders, middle
@@ -534,33 +513,29 @@ cdef int64_t exchange_find(const exchange_t* x, int64_t order_id) noexcept nogil
 
 
 cdef void exchange_forget(exchange_t* x) noexcept nogil:
-    """Drop the logs, and the orders that are known to be finished and asked about no more."""
-    cdef int64_t* place = <int64_t*>calloc(x.n_orders + 1, sizeof(int64_t))
+    """Drop the logs, and the finished orders of which no message is on its way."""
+    cdef int64_t* to = <int64_t*>calloc(x.n_orders + 1, sizeof(int64_t))
     cdef Py_ssize_t i, kept = 0
     cdef int where
-    if place is NULL:
+    if to is NULL:
         x.failed = True
         return
     x.n_events = x.n_fills = 0
-    for i in range(x.n_live):
-        place[x.live[i]] = 1
     for i in range(x.requests.n):
-        place[bus_at(&x.requests, i).order] = 1
+        to[bus_at(&x.requests, i).order] = 1
     for i in range(x.responses.n):
-        place[bus_at(&x.responses, i).order] = 1
+        to[bus_at(&x.responses, i).order] = 1
     for i in range(x.n_orders):
-        if place[i]:
+        if to[i] or not is_final(x.orders[i].status):
             x.orders[kept] = x.orders[i]
-            place[i] = kept
+            to[i] = kept
             kept += 1
     x.n_orders = kept
-    for i in range(x.n_live):
-        x.live[i] = place[x.live[i]]
     for i in range(x.requests.n):
-        bus_at(&x.requests, i).order = place[bus_at(&x.requests, i).order]
+        bus_at(&x.requests, i).order = to[bus_at(&x.requests, i).order]
     for i in range(x.responses.n):
-        bus_at(&x.responses, i).order = place[bus_at(&x.responses, i).order]
+        bus_at(&x.responses, i).order = to[bus_at(&x.responses, i).order]
     for where in range(4):
         for i in range(x.n_waiting[where]):
-            x.waiting[where][i].order = place[x.waiting[where][i].order]
-    free(place)
+            x.waiting[where][i].order = to[x.waiting[where][i].order]
+    free(to)

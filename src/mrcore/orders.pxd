@@ -59,7 +59,6 @@ cdef packed struct order_t:         # ORDER_DTYPE
     tick_t stop_tick        # -1 without a stop
     int8_t reduce_only
     int8_t reason           # of the status, a reason_t
-    int8_t known            # last event that has been received, an event_t
 
 
 cdef packed struct order_event_t:   # ORDER_EVENT_DTYPE

@@ -75,9 +75,6 @@ ctypedef struct exchange_t:
     order_t* orders                 # by rising id; the latest have consecutive ones
     Py_ssize_t n_orders
     Py_ssize_t orders_capacity
-    int64_t* live                   # indices of orders not known to be finished, oldest first
-    Py_ssize_t n_live
-    Py_ssize_t live_capacity
     order_event_t* events
     Py_ssize_t n_events
     Py_ssize_t events_capacity
@@ -95,6 +92,11 @@ ctypedef struct exchange_t:
 cdef inline Py_ssize_t exchange_open(const exchange_t* x) noexcept nogil:
     """Orders that wait at the exchange."""
     return x.n_waiting[0] + x.n_waiting[1] + x.n_waiting[2] + x.n_waiting[3]
+
+
+cdef inline bint exchange_idle(const exchange_t* x) noexcept nogil:
+    """Whether no delta can touch anything of ours."""
+    return x.n_waiting[0] + x.n_waiting[1] + x.n_taken[0] + x.n_taken[1] == 0
 
 
 # ------------------------------------------------------------------------- the logs
