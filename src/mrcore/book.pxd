@@ -10,6 +10,9 @@ from mrcore.ladder cimport (
 )
 
 
+cdef tuple side_columns(const book_t* b, int s, Py_ssize_t n)
+
+
 @cython.final
 cdef class L2Book:
     cdef book_t c
