@@ -34,7 +34,7 @@ def test_a_run_trades_and_its_books_balance(plain):
     assert len(plain.fills) > 20
     assert plain.stats["Fills"] == len(plain.fills)
     net = plain.equity["equity"].iloc[-1] - 10_000.0
-    assert plain.stats["Net PnL [quote]"] == net
+    assert plain.stats["Net PnL [settlement]"] == net
     assert plain.costs.net == pytest.approx(net, abs=1e-8)
     assert abs(plain.costs.residual) < 1e-9
     assert plain.trades["pnl"].sum() == pytest.approx(net, abs=1e-8)
@@ -163,7 +163,7 @@ def test_no_signal_gives_exactly_nothing(market, tmp_path):
     assert len(result.fills) == len(result.orders) == len(result.trades) == 0
     assert (result.equity["equity"] == 10_000.0).all()
     assert [amount for _, amount in result.costs.steps()] == [0.0] * 6
-    assert result.stats["Net PnL [quote]"] == 0.0
+    assert result.stats["Net PnL [settlement]"] == 0.0
 
 
 def test_fees_are_the_configured_fractions(market, plain):
