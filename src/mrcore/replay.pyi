@@ -6,7 +6,6 @@ from numpy.typing import NDArray
 from mrcore.exchange import FILL_DTYPE as FILL_DTYPE
 from mrcore.exchange import ORDER_DTYPE as ORDER_DTYPE
 from mrcore.exchange import ORDER_EVENT_DTYPE as ORDER_EVENT_DTYPE
-from mrcore.exchange import QUEUE_MODELS as QUEUE_MODELS
 from mrcore.exchange import TIFS as TIFS
 
 SAMPLE_COLUMNS: Final[tuple[str, ...]]
@@ -30,6 +29,8 @@ class Replay:
         kyle_window: int = 60,
         queue_model: str = "power",
         queue_power: float = 3.0,
+        queue_table: NDArray[np.float64] | None = None,
+        queue_kernel: Any = None,
         partial_fills: bool = True,
         entry_latency_ns: int = 0,
         response_latency_ns: int = 0,

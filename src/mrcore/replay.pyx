@@ -22,13 +22,12 @@ from mrcore.book cimport (
 from mrcore.exchange cimport (
     FILLED, PARTIALLY_FILLED, bus_next, bus_pop, exchange_delta, exchange_free, exchange_init,
     exchange_request_cancel, exchange_request_submit, exchange_serve, exchange_t,
-    exchange_trade, message_t,
+    exchange_trade, message_t, queue_rule,
 )
 from mrcore.executor cimport (
     SEND, WAIT, action_t, check_terms, executor_init, executor_response, executor_sent,
     executor_step, executor_t, executor_target, executor_timer, executor_watches,
 )
-from mrcore.queue cimport queue_model_t
 from mrcore.sampler cimport (
     MARKET_COLUMNS, sampler_book, sampler_free, sampler_gap, sampler_init, sampler_row, sampler_t,
     sampler_trade,
@@ -37,7 +36,7 @@ from mrcore.types cimport lots_t, nanos_t, side_t, tick_t
 
 import numpy as np
 
-from mrcore.exchange import FILL_DTYPE, ORDER_DTYPE, ORDER_EVENT_DTYPE, QUEUE_MODELS, TIFS
+from mrcore.exchange import FILL_DTYPE, ORDER_DTYPE, ORDER_EVENT_DTYPE, TIFS
 
 SAMPLE_COLUMNS = (
     "bid", "bid_size", "ask", "ask_size",
@@ -387,10 +386,15 @@ cdef class Replay:
     vpin_buckets, vpin_calibration : int
     kyle_window : int
         Samples in the rolling regression of Kyle's lambda, >= 3.
-    queue_model : {"power", "risk_averse", "strict"}
-        See `mrcore.exchange`.
+    queue_model : str
+        One of `mrcore.exchange.QUEUE_MODELS`, which `mrcore/queue.pxd` explains.
     queue_power : float
-        Exponent of the power model, > 0.
+        Exponent of the power models, > 0; the third argument of a kernel.
+    queue_table : ndarray of float64, optional
+        Of the ``table`` model: the share of a displayed decrease that happens behind an order,
+        at equally spaced shares F / (F + B) of the level before it, from 0 to 1.
+    queue_kernel : ctypes function or numba cfunc, optional
+        Of the ``kernel`` model: ``double behind(double front, double back, double power)``.
     partial_fills : bool
     entry_latency_ns, response_latency_ns, feed_latency_ns : int
         Request to the exchange, response from it, data from it.
@@ -412,19 +416,20 @@ cdef class Replay:
     cdef tuple deltas, trades, targets
     cdef const int64_t[::1] times
     cdef double[:, ::1] rows
+    cdef const double[::1] queue_table
+    cdef object queue_kernel
 
     def __cinit__(self, double tick_size, double lot_size, *, sample_times=None,
                   double vpin_bucket=0.0, Py_ssize_t vpin_buckets=50,
                   int64_t vpin_calibration=500, Py_ssize_t kyle_window=60,
-                  str queue_model="power", double queue_power=3.0, bint partial_fills=True,
+                  str queue_model="power", double queue_power=3.0, queue_table=None,
+                  queue_kernel=None, bint partial_fills=True,
                   nanos_t entry_latency_ns=0, nanos_t response_latency_ns=0,
                   nanos_t feed_latency_ns=0, double maker_fee=0.0, double taker_fee=0.0,
                   double multiplier=1.0, int64_t window=1 << 15):
         cdef replay_t* r = &self.c
         cdef exchange_t* x = &r.exchange
         cdef int failed = 0
-        if queue_model not in QUEUE_MODELS:
-            raise ValueError(f"queue_model must be one of {QUEUE_MODELS}, was {queue_model!r}")
         if vpin_buckets < 1 or vpin_calibration < 1 or kyle_window < 3 or window < 16:
             raise ValueError(
                 "vpin_buckets and vpin_calibration must be >= 1, kyle_window >= 3 and window >= "
@@ -444,8 +449,9 @@ cdef class Replay:
         x.multiplier = not_nan("multiplier", multiplier, True)
         x.maker_fee = not_nan("maker_fee", maker_fee, False)
         x.taker_fee = not_nan("taker_fee", taker_fee, False)
-        x.model = <queue_model_t><int>QUEUE_MODELS.index(queue_model)
-        x.power = not_nan("queue_power", queue_power, True)
+        self.queue_table = queue_table
+        self.queue_kernel = queue_kernel
+        queue_rule(&x.queue, queue_model, queue_power, self.queue_table, queue_kernel)
         x.partial_fills = partial_fills
         x.entry_latency = latency("entry_latency_ns", entry_latency_ns)
         x.response_latency = latency("response_latency_ns", response_latency_ns)
