@@ -8,6 +8,7 @@ from scipy import stats as scipy_stats
 
 from mrtrade.backtest import metrics
 from mrtrade.backtest.ledger import round_trips
+from mrtrade.backtest.text import spell
 from mrtrade.clock import NS_PER_DAY
 
 from .make import CAPITAL, START, equity_of, fills_of, orders_of, random_result
@@ -139,7 +140,7 @@ def test_daily_returns_count_from_the_start():
     ],
 )
 def test_spans_are_spelled(ns, text):
-    assert metrics.spell(ns) == text
+    assert spell(ns) == text
 
 
 def summary(fills, equity):

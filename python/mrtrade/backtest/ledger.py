@@ -49,15 +49,16 @@ def funding_paid(
     Returns
     -------
     pandas.DataFrame
-        ``time, rate, mark, position, paid``, a row for each settlement with a position: the one before any fill of
-        the settlement's own time. ``paid`` is in the settlement currency; longs pay a positive
-        rate, shorts receive it.
+        ``time, rate, mark, position, paid``, a row for each settlement with a position: the one
+        before any fill of the settlement's own time. ``paid`` is in the settlement currency; longs
+        pay a positive rate, shorts receive it.
     """
     before = np.searchsorted(to_ns(fills["time"]), to_ns(rates["time"]), side="left")
     held = np.concatenate(([0.0], fills["position"].to_numpy(np.float64)))[before]
     notional = contract.notional(rates["mark"].to_numpy(np.float64))
-    paid = rates.assign(position=held, paid=held * notional * rates["rate"].to_numpy(np.float64))
-    return paid[held != 0.0].reset_index(drop=True)
+    paid = held * notional * rates["rate"].to_numpy(np.float64)
+    payments: pd.DataFrame = rates.assign(position=held, paid=paid)[held != 0.0]
+    return payments.reset_index(drop=True)
 
 
 def round_trips(

@@ -38,13 +38,13 @@ def list_runs(folder: str | Path = "runs") -> list[dict[str, Any]]:
     -------
     list of dict
         ``run_id, finished`` (UTC), ``exchange, symbol, strategy, net_pnl``, ``currency`` of that,
-        ``net_by_preset`` (see `mrtrade.backtest.presets`), ``span_days``, ``path``. A folder without
-        a manifest is not a run and is passed over.
+        ``net_by_preset`` (see `mrtrade.backtest.presets`), ``span_days``, ``path``. A folder
+        without a manifest is not a run and is passed over.
     """
     runs = []
     for path in sorted(Path(folder).glob("[!.]*/manifest.json")):  # not one half saved
         about = read_manifest(path.parent)
-        figures = _read_json(path.parent / "stats.json", "stats", "presets")
+        figures = _read_json(path.parent / "stats.json", "stats")
         stats = figures["stats"]
         runs.append(
             {
@@ -55,7 +55,7 @@ def list_runs(folder: str | Path = "runs") -> list[dict[str, Any]]:
                 "strategy": about["config"]["strategy"]["name"],
                 "net_pnl": stats["Net PnL [settlement]"],
                 "currency": Instrument.model_validate(about["instrument"]).currency,
-                "net_by_preset": {row["preset"]: row["net"] for row in figures["presets"]},
+                "net_by_preset": {row["preset"]: row["net"] for row in figures.get("presets", [])},
                 "span_days": stats["Span [days]"],
                 "path": str(path.parent),
             }

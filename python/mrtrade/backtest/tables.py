@@ -112,7 +112,7 @@ def preset_cells(result: Result) -> list[tuple[str, ...]]:
 
 
 def console(result: Result) -> Group:
-    """Lay out key stats and cost waterfall side by side, below them the presets; 25 lines."""
+    """Lay out key stats and cost waterfall side by side, below them the presets; 27 lines."""
     from rich import box
     from rich.console import Group
     from rich.table import Table
