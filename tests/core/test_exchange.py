@@ -279,7 +279,7 @@ def test_bad_requests():
         r.submit(1, 100, 1)
     r.advance(MS)
     for bad in [(0, 100, 1), (1, -1, 1), (1, 100, 0), (1, 100, 1, "fok")]:
-        with pytest.raises(ValueError, match="expected side"):
+        with pytest.raises(ValueError, match=r"expected side|tif must be"):
             r.submit(*bad)
     with pytest.raises(ValueError, match="no order 1"):
         r.cancel(1)
