@@ -523,18 +523,21 @@ cdef void loop_run(replay_t** replays, Py_ssize_t n, nanos_t until) noexcept nog
         else:
             for i in range(n):
                 r = replays[i]
-                r.now = front
-                receive(r, front)
-                respond(r, front)
-                decide(r)
-                woken |= r.woken != TIMEOUT
+                if next_decision(r) == front:
+                    r.now = front
+                    receive(r, front)
+                    respond(r, front)
+                    decide(r)
+                    r.undecided = True
+                    woken |= r.woken != TIMEOUT
             if woken or front == until:
                 until = front
-                for i in range(n):
-                    replays[i].undecided = True
                 break
             for i in range(n):
-                act(replays[i])
+                r = replays[i]
+                if r.undecided:
+                    act(r)
+                    r.undecided = False
         for i in range(n):
             failed |= loop_failed(replays[i])
     for i in range(n):

@@ -127,16 +127,6 @@ cdef class Replay:
     from another one while it runs raises RuntimeError.
     """
 
-    cdef replay_t c
-    cdef bint busy                      # a thread is in the loop
-    cdef bint fed
-    cdef readonly bint depth
-    cdef object portfolio               # the Portfolio that drives it, or None
-    cdef tuple deltas, trades, target_columns, order_columns
-    cdef const int64_t[::1] times
-    cdef const double[::1] queue_table
-    cdef object queue_kernel
-
     def __cinit__(self, double tick_size, double lot_size, *, sample_times=None,
                   nanos_t sample_interval_ns=0,
                   double vpin_bucket=0.0, Py_ssize_t vpin_buckets=50,
@@ -266,12 +256,8 @@ cdef class Replay:
         Everything received by then has been seen, and all that happens at the exchange
         before then has happened. The tape must be complete up to it.
         """
-        cdef replay_t* r = &self.c
         cdef int64_t before = self.c.events
-        if until_ns < r.now:
-            raise ValueError(f"cannot go back from {r.now} to {until_ns}")
-        if until_ns >= NEVER:
-            raise ValueError(f"until_ns must be below {NEVER}, was {until_ns}")
+        check_until(self.c.now, until_ns)
         self.go(until_ns)
         return self.c.events - before
 
@@ -294,8 +280,7 @@ cdef class Replay:
             on its way.
         """
         cdef replay_t* r = &self.c
-        if not 0 <= timeout_ns < NEVER >> 2:
-            raise ValueError(f"timeout_ns must be in [0, {NEVER >> 2}), was {timeout_ns}")
+        check_timeout(timeout_ns)
         self.started()
         r.wake_feed = feed
         r.wake_fill = fill
@@ -310,15 +295,8 @@ cdef class Replay:
 
     def finish(self):
         """Run until all data fed, and the answers to what was sent by then, have been received."""
-        cdef replay_t* r = &self.c
-        cdef int64_t before = self.c.events
-        cdef nanos_t last = r.now
-        if r.deltas.n > 0:
-            last = max(last, tape_local(&r.deltas, r.deltas.n - 1))
-        if r.trades.n > 0:
-            last = max(last, tape_local(&r.trades, r.trades.n - 1))
-        self.advance(last + r.exchange.entry_latency + r.exchange.response_latency + 1)
-        return self.c.events - before
+        cdef exchange_t* x = &self.c.exchange
+        return self.advance(self.last_received() + x.entry_latency + x.response_latency + 1)
 
     # --------------------------------------------------------------------- decisions
 
@@ -664,9 +642,25 @@ cdef class Replay:
                 and r.n_touches == 0 and r.exchange.requests.n == 0
                 and r.exchange.responses.n == 0)
 
+    cdef nanos_t last_received(self) noexcept:
+        """Local time of the last row fed."""
+        cdef replay_t* r = &self.c
+        cdef nanos_t last = r.now
+        if r.deltas.n > 0:
+            last = max(last, tape_local(&r.deltas, r.deltas.n - 1))
+        if r.trades.n > 0:
+            last = max(last, tape_local(&r.trades, r.trades.n - 1))
+        return last
+
+    cdef int free_to_run(self) except -1:
+        self.alone()
+        if self.joined:
+            raise ValueError("this replay is part of a Portfolio: advance that")
+        return 0
+
     cdef int go(self, nanos_t until) except -1:
         cdef replay_t* r = &self.c
-        self.alone()
+        self.free_to_run()
         self.busy = True
         with nogil:
             loop_run(&r, 1, until)
@@ -713,4 +707,18 @@ cdef class Replay:
 cdef int same_lengths(tuple columns) except -1:
     if len({len(c) for c in columns}) != 1:
         raise ValueError(f"columns differ in length: {[len(c) for c in columns]}")
+    return 0
+
+
+cdef int check_until(nanos_t now, nanos_t until) except -1:
+    if until < now:
+        raise ValueError(f"cannot go back from {now} to {until}")
+    if until >= NEVER:
+        raise ValueError(f"until_ns must be below {NEVER}, was {until}")
+    return 0
+
+
+cdef int check_timeout(nanos_t timeout) except -1:
+    if not 0 <= timeout < NEVER >> 2:
+        raise ValueError(f"timeout_ns must be in [0, {NEVER >> 2}), was {timeout}")
     return 0
