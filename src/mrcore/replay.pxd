@@ -22,6 +22,7 @@ cdef class Replay:
     cdef int alone(self) except -1
     cdef int started(self) except -1
     cdef int check(self) except -1
+    cdef int kept(self, int64_t order_id) except -1
     cdef nanos_t last_received(self) noexcept
     cdef bint at_end(self) noexcept
     cdef int free_to_run(self) except -1
