@@ -12,6 +12,7 @@ cimport cython
 from mrcore.book cimport (
     NO_KEY, book_ask, book_bid, book_set, book_settle, book_t, ladder_key, ladder_t,
 )
+from mrcore.latency cimport latency_t
 from mrcore.queue cimport (
     POWER, STRICT, queue_depth, queue_executable, queue_model_t, queue_t, queue_trade,
 )
@@ -50,7 +51,7 @@ cdef packed struct order_t:         # ORDER_DTYPE
 
 
 cdef packed struct order_event_t:   # ORDER_EVENT_DTYPE
-    nanos_t time            # exchange clock; local clock for the two requests
+    nanos_t time            # exchange clock; local for the requests and where they got lost
     int64_t order_id
     int8_t event
     side_t side
@@ -105,8 +106,7 @@ ctypedef struct exchange_t:
     queue_model_t model
     double power
     bint partial_fills
-    nanos_t entry_latency
-    nanos_t response_latency
+    latency_t latency
     order_t* orders
     Py_ssize_t n_orders
     Py_ssize_t orders_capacity
@@ -139,6 +139,11 @@ cdef void exchange_hit(
     double mid) noexcept nogil
 cdef double exchange_mid(const exchange_t* x) noexcept nogil
 cdef message_t bus_pop(bus_t* bus) noexcept nogil
+
+
+cdef inline nanos_t bus_last(const bus_t* bus, nanos_t none) noexcept nogil:
+    """Time of the last message, `none` when there is none."""
+    return bus.item[bus.head + bus.n - 1].time if bus.n > 0 else none
 
 
 cdef inline nanos_t bus_next(const bus_t* bus, nanos_t never) noexcept nogil:

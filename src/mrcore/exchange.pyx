@@ -14,8 +14,8 @@ partial fill):
   the rest at its own price; an IOC order takes what is displayed up to its price, a market
   order what is displayed, and their rest expires.
 - A post-only order that would take expires.
-- A request arrives ``entry_latency`` after it was sent and a response ``response_latency``
-  after its event, in the order sent.
+- Requests and responses take what `mrcore.latency` says and arrive in the order sent. A
+  request that gets lost on its way is rejected, and known to be when that is heard.
 """
 from libc.stdint cimport INT64_MAX, int8_t, int64_t
 from libc.stdlib cimport free, realloc
@@ -24,6 +24,9 @@ from libc.string cimport memmove, memset
 from mrcore.book cimport (
     NO_KEY, book_free, book_init, book_lots, book_settle, ladder_key,
     ladder_next,
+)
+from mrcore.latency cimport (
+    CANCEL_LATENCY, SUBMIT_LATENCY, latency_entry, latency_response,
 )
 from mrcore.queue cimport STRICT, queue_executable, queue_join, queue_trade
 from mrcore.types cimport lots_t, nanos_t, side_t, tick_t
@@ -123,20 +126,26 @@ cdef void log_event(exchange_t* x, nanos_t now, const order_t* o, int8_t event) 
     e.remaining = o.remaining
 
 
-cdef void change(exchange_t* x, nanos_t now, order_t* o, int8_t event, tick_t tick,
-                 lots_t lots) noexcept nogil:
-    """An event of an order at the exchange: state, log, and a response on its way."""
+cdef void respond(exchange_t* x, nanos_t time, const order_t* o, int8_t event, tick_t tick,
+                  lots_t lots) noexcept nogil:
+    """Let us know at local time `time` of an event of an order."""
     cdef message_t response
-    if event != CANCEL_REJECTED:
-        o.status = event
-        o.time = now
-    log_event(x, now, o, event)
-    response.time = now + x.response_latency
+    response.time = time
     response.order = o.order_id - 1
     response.event = event
     response.tick = tick
     response.lots = lots
     bus_push(x, &x.responses, response)
+
+
+cdef void change(exchange_t* x, nanos_t now, order_t* o, int8_t event, tick_t tick,
+                 lots_t lots) noexcept nogil:
+    """An event of an order at the exchange: state, log, and a response on its way."""
+    if event != CANCEL_REJECTED:
+        o.status = event
+        o.time = now
+    log_event(x, now, o, event)
+    respond(x, now + latency_response(&x.latency, now), o, event, tick, lots)
 
 
 cdef double exchange_mid(const exchange_t* x) noexcept nogil:
@@ -283,6 +292,27 @@ cdef void exchange_serve(exchange_t* x) noexcept nogil:
         withdraw(x, request.time, o)
 
 
+cdef void send(exchange_t* x, nanos_t now, order_t* o, int8_t event, int kind,
+               int8_t lost) noexcept nogil:
+    """Send a request at local time `now`; `lost` is the event when it never gets there."""
+    cdef nanos_t delay = latency_entry(&x.latency, kind, now)
+    cdef message_t request
+    log_event(x, now, o, event)
+    if delay < 0:
+        if lost == REJECTED:
+            o.status = REJECTED
+            o.time = now - delay
+        log_event(x, now - delay, o, lost)
+        respond(x, now - delay, o, lost, 0, 0)
+        return
+    request.time = now + delay
+    request.order = o.order_id - 1
+    request.event = event
+    request.tick = 0
+    request.lots = 0
+    bus_push(x, &x.requests, request)
+
+
 cdef int64_t exchange_request_submit(
     exchange_t* x, nanos_t now, side_t side, tick_t tick, lots_t lots, int8_t tif,
     double decision_mid
@@ -290,7 +320,6 @@ cdef int64_t exchange_request_submit(
     """Send an order at local time `now`; its index, or -1 when there is no memory."""
     cdef void* more = grown(x, x.orders, x.n_orders, &x.orders_capacity, sizeof(order_t))
     cdef order_t* o
-    cdef message_t request
     if more is NULL:
         return -1
     x.orders = <order_t*>more
@@ -304,23 +333,10 @@ cdef int64_t exchange_request_submit(
     o.tick = tick
     o.lots = o.remaining = lots
     o.decision_mid = decision_mid
-    log_event(x, now, o, SUBMITTED)
-    request.time = now + x.entry_latency
-    request.order = x.n_orders - 1
-    request.event = SUBMITTED
-    request.tick = 0
-    request.lots = 0
-    bus_push(x, &x.requests, request)
+    send(x, now, o, SUBMITTED, SUBMIT_LATENCY, REJECTED)
     return x.n_orders - 1
 
 
 cdef void exchange_request_cancel(exchange_t* x, nanos_t now, int64_t order) noexcept nogil:
     """Ask at local time `now` for an order to be withdrawn."""
-    cdef message_t request
-    log_event(x, now, &x.orders[order], CANCEL_REQUESTED)
-    request.time = now + x.entry_latency
-    request.order = order
-    request.event = CANCEL_REQUESTED
-    request.tick = 0
-    request.lots = 0
-    bus_push(x, &x.requests, request)
+    send(x, now, &x.orders[order], CANCEL_REQUESTED, CANCEL_LATENCY, CANCEL_REJECTED)

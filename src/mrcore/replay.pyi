@@ -8,6 +8,7 @@ from mrcore.exchange import ORDER_DTYPE as ORDER_DTYPE
 from mrcore.exchange import ORDER_EVENT_DTYPE as ORDER_EVENT_DTYPE
 from mrcore.exchange import QUEUE_MODELS as QUEUE_MODELS
 from mrcore.exchange import TIFS as TIFS
+from mrcore.latency import Latency
 
 SAMPLE_COLUMNS: Final[tuple[str, ...]]
 
@@ -31,6 +32,7 @@ class Replay:
         queue_model: str = "power",
         queue_power: float = 3.0,
         partial_fills: bool = True,
+        latency: Latency | None = None,
         entry_latency_ns: int = 0,
         response_latency_ns: int = 0,
         feed_latency_ns: int = 0,

@@ -20,14 +20,15 @@ from mrcore.book cimport (
     NO_KEY, book_ask, book_bid, book_clear, book_free, book_init, book_set, book_settle, book_t,
 )
 from mrcore.exchange cimport (
-    FILLED, PARTIALLY_FILLED, bus_next, bus_pop, exchange_delta, exchange_free, exchange_init,
-    exchange_request_cancel, exchange_request_submit, exchange_serve, exchange_t,
+    FILLED, PARTIALLY_FILLED, bus_last, bus_next, bus_pop, exchange_delta, exchange_free,
+    exchange_init, exchange_request_cancel, exchange_request_submit, exchange_serve, exchange_t,
     exchange_trade, message_t,
 )
 from mrcore.executor cimport (
     SEND, WAIT, action_t, check_terms, executor_init, executor_response, executor_sent,
     executor_step, executor_t, executor_target, executor_timer, executor_watches,
 )
+from mrcore.latency cimport Latency
 from mrcore.queue cimport queue_model_t
 from mrcore.sampler cimport (
     MARKET_COLUMNS, sampler_book, sampler_free, sampler_gap, sampler_init, sampler_row, sampler_t,
@@ -365,7 +366,7 @@ cdef double not_nan(str name, double value, bint positive) except? -1.0:
     return value
 
 
-cdef nanos_t latency(str name, nanos_t value) except -1:
+cdef nanos_t delay(str name, nanos_t value) except -1:
     if not 0 <= value < NEVER >> 2:     # so that a time and all three still fit
         raise ValueError(f"{name} must be in [0, {NEVER >> 2}), was {value}")
     return value
@@ -392,8 +393,12 @@ cdef class Replay:
     queue_power : float
         Exponent of the power model, > 0.
     partial_fills : bool
-    entry_latency_ns, response_latency_ns, feed_latency_ns : int
-        Request to the exchange, response from it, data from it.
+    latency : mrcore.latency.Latency, optional
+        Requests to the exchange and responses from it.
+    entry_latency_ns, response_latency_ns : int
+        Instead of `latency`: the same for all requests, and for responses.
+    feed_latency_ns : int
+        Data from the exchange.
     maker_fee, taker_fee : float
         Fractions of the notional; negative for a rebate.
     multiplier : float
@@ -410,6 +415,7 @@ cdef class Replay:
 
     cdef replay_t c
     cdef tuple deltas, trades, targets
+    cdef Latency latency
     cdef const int64_t[::1] times
     cdef double[:, ::1] rows
 
@@ -417,7 +423,8 @@ cdef class Replay:
                   double vpin_bucket=0.0, Py_ssize_t vpin_buckets=50,
                   int64_t vpin_calibration=500, Py_ssize_t kyle_window=60,
                   str queue_model="power", double queue_power=3.0, bint partial_fills=True,
-                  nanos_t entry_latency_ns=0, nanos_t response_latency_ns=0,
+                  Latency latency=None, nanos_t entry_latency_ns=0,
+                  nanos_t response_latency_ns=0,
                   nanos_t feed_latency_ns=0, double maker_fee=0.0, double taker_fee=0.0,
                   double multiplier=1.0, int64_t window=1 << 15):
         cdef replay_t* r = &self.c
@@ -447,9 +454,14 @@ cdef class Replay:
         x.model = <queue_model_t><int>QUEUE_MODELS.index(queue_model)
         x.power = not_nan("queue_power", queue_power, True)
         x.partial_fills = partial_fills
-        x.entry_latency = latency("entry_latency_ns", entry_latency_ns)
-        x.response_latency = latency("response_latency_ns", response_latency_ns)
-        r.feed_latency = latency("feed_latency_ns", feed_latency_ns)
+        if latency is None:
+            latency = Latency.constant(delay("entry_latency_ns", entry_latency_ns),
+                                       delay("response_latency_ns", response_latency_ns))
+        elif entry_latency_ns != 0 or response_latency_ns != 0:
+            raise ValueError("give either latency, or entry_latency_ns and response_latency_ns")
+        self.latency = latency              # whose tables the struct points to
+        x.latency = latency.c
+        r.feed_latency = delay("feed_latency_ns", feed_latency_ns)
         r.exchange_message = r.now = -NEVER
         self.deltas = self.trades = ()
         self.times = np.empty(0, np.int64) if sample_times is None else sample_times
@@ -519,7 +531,9 @@ cdef class Replay:
         if r.trades.n > 0:
             last = max(last, r.trades.time[r.trades.n - 1])
         last = max(last + r.feed_latency, r.now)
-        return self.advance(last + r.exchange.entry_latency + r.exchange.response_latency + 1)
+        events = self.advance(last + 1)                 # what is decided at `last` is sent
+        events += self.advance(max(r.now, bus_last(&r.exchange.requests, last) + 1))
+        return events + self.advance(max(r.now, bus_last(&r.exchange.responses, last) + 1))
 
     # --------------------------------------------------------------------- decisions
 
