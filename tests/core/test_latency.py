@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mrcore.exchange import EVENTS, TIFS
+from mrcore.exchange import EVENTS, REASONS, TIFS
 from mrcore.latency import Latency
 from mrcore.replay import Replay
 
@@ -280,7 +280,10 @@ def heard(r, latency, lost):
 
 def stepped(tape, requests, latency, stops=()):
     """Replay the requests; and the position known at each stop."""
-    r = Replay(TICK, LOT, feed_latency_ns=MS, queue_model="risk_averse", latency=latency)
+    r = Replay(
+        TICK, LOT, feed_latency_ns=MS, queue_model="risk_averse", latency=latency,
+        remember_taking=False,
+    )  # fmt: skip
     r.feed(*tape)
     known = []
     for time, q in sorted(
@@ -391,3 +394,28 @@ def test_a_latency_and_constants_are_one_too_many():
         Replay(TICK, LOT, latency=Latency(), entry_latency_ns=1)
     with pytest.raises(TypeError, match="latency"):
         Replay(TICK, LOT, latency=5)
+
+
+def test_a_lost_cancel_can_be_asked_for_again():
+    """What is known to be leaving is not asked to leave twice, unless that got lost."""
+    rows = [(0, MS, 2 * MS), (10 * MS, 11 * MS, 12 * MS), (20 * MS, 0, 25 * MS)]
+    rows += [(30 * MS, 31 * MS, 32 * MS)]
+    r = Replay(TICK, LOT, latency=Latency.recorded(*table(rows)))
+    r.feed(columns([(0, 1, 99, 5), (0, -1, 101, 5), (60 * MS, 1, 98, 1)]), columns([]))
+    r.advance(5 * MS)
+    order = r.submit(1, 99, 1)
+    r.advance(20 * MS)
+    r.cancel_all()
+    r.replace(order, 98, 1)
+    r.advance(24 * MS)
+    r.cancel_all()  # nothing has been heard yet: not sent again
+    r.advance(31 * MS)
+    assert r.open_orders == 1
+    r.cancel_all()
+    r.finish()
+    assert [(EVENTS[e["event"]], REASONS[e["reason"]]) for e in r.order_events()] == [
+        ("submitted", ""), ("accepted", ""), ("cancel_requested", ""), ("cancel_rejected", "lost"),
+        ("replace_requested", ""), ("replace_rejected", "lost"), ("cancel_requested", ""),
+        ("cancelled", ""),
+    ]  # fmt: skip
+    assert r.open_orders == 0
