@@ -393,7 +393,7 @@ def test_no_more_requests_than_the_rate_limit():
 )
 def test_self_trades(mode, maker, taker, fills):
     orders = new(10, 1, -1, 102, 1), new(20, 2, 1, 103, 8, IOC)
-    log, r = play(*orders, self_trade=mode)
+    _, r = play(*orders, self_trade=mode)
     assert [EVENTS[s] for s in r.orders()["status"]] == [maker, taker]
     assert [REASONS[s] for s in r.orders()["reason"]] == [
         "self_trade" if s == "expired" else "" for s in (maker, taker)
@@ -411,7 +411,7 @@ def test_self_trades_inside_the_spread_and_of_all_or_nothing():
     assert log[1:] == [(21, 2, "accepted", "")]
     log, r = play(inside, new(20, 2, 1, 101, 1, FOK), self_trade="expire_both")
     assert log[1:] == [(21, 2, "expired", "fill_or_kill")]
-    log, r = play(inside, new(20, 2, 1, 0, 1, MARKET), self_trade="expire_taker")
+    log, _ = play(inside, new(20, 2, 1, 0, 1, MARKET), self_trade="expire_taker")
     assert log[1:] == [(21, 2, "expired", "self_trade")]
 
 
