@@ -409,7 +409,7 @@ def test_self_trades_inside_the_spread_and_of_all_or_nothing():
     assert log[1:] == [(21, 2, "expired", "would_take")]
     log, _ = play(inside, new(20, 2, 1, 100, 1, POST))
     assert log[1:] == [(21, 2, "accepted", "")]
-    log, r = play(inside, new(20, 2, 1, 101, 1, FOK), self_trade="expire_both")
+    log, _ = play(inside, new(20, 2, 1, 101, 1, FOK), self_trade="expire_both")
     assert log[1:] == [(21, 2, "expired", "fill_or_kill")]
     log, _ = play(inside, new(20, 2, 1, 0, 1, MARKET), self_trade="expire_taker")
     assert log[1:] == [(21, 2, "expired", "self_trade")]
