@@ -8,6 +8,8 @@ from libc.math cimport NAN
 from libc.stdint cimport int8_t, int64_t, uint32_t
 from libc.string cimport memmove
 
+cimport cython
+
 from mrcore.book cimport NO_KEY, book_lots, book_t, ladder_key
 from mrcore.latency cimport latency_response, latency_t
 from mrcore.orders cimport (
@@ -94,6 +96,11 @@ cdef inline Py_ssize_t exchange_open(const exchange_t* x) noexcept nogil:
     return x.n_waiting[0] + x.n_waiting[1] + x.n_waiting[2] + x.n_waiting[3]
 
 
+@cython.overflowcheck(False)    # checked, a difference of pointers would be one of bytes
+cdef inline int64_t order_index(const exchange_t* x, const order_t* o) noexcept nogil:
+    return o - x.orders
+
+
 cdef inline bint exchange_idle(const exchange_t* x) noexcept nogil:
     """Whether no delta can touch anything of ours."""
     return x.n_waiting[0] + x.n_waiting[1] + x.n_taken[0] + x.n_taken[1] == 0
@@ -128,7 +135,7 @@ cdef inline void hear(exchange_t* x, nanos_t time, const order_t* o, int8_t even
     """Let us know at local time `time` of an event of an order."""
     cdef message_t response
     response.time = time
-    response.order = o - x.orders
+    response.order = order_index(x, o)
     response.event = event
     response.tick = tick
     response.lots = lots
@@ -236,7 +243,7 @@ cdef inline void place(exchange_t* x, order_t* o, int where) noexcept nogil:
     at = first_at(w, n, key - 1)
     memmove(w + at + 1, w + at, (n - at) * sizeof(waiting_t))
     w[at].key = key
-    w[at].order = o - x.orders
+    w[at].order = order_index(x, o)
     x.n_waiting[where] = n + 1
     x.greatest[where] = w[0].key
     if where < BUY_STOPS:
@@ -260,7 +267,7 @@ cdef inline void displace(exchange_t* x, int where, Py_ssize_t at) noexcept nogi
 cdef inline Py_ssize_t place_in(const exchange_t* x, const order_t* o, int where) noexcept nogil:
     """Place of an order in a list, -1 when it is not there."""
     cdef const waiting_t* w = x.waiting[where]
-    cdef int64_t key = key_in(o, where), order = o - x.orders
+    cdef int64_t key = key_in(o, where), order = order_index(x, o)
     cdef Py_ssize_t at = first_at(w, x.n_waiting[where], key)
     while at < x.n_waiting[where] and w[at].key == key:
         if w[at].order == order:
