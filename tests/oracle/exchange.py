@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-GTC, POST_ONLY, IOC, MARKET = range(4)
+GTC, POST_ONLY, IOC, MARKET, FOK = range(5)
 NEW, EXPIRED, FILLED, CANCELLED, PARTIALLY_FILLED = 1, 2, 3, 4, 5
 
 NO_BID, NO_ASK = -(1 << 62), 1 << 62
@@ -34,6 +34,15 @@ class Submit(NamedTuple):
     tick: int
     lots: int
     tif: int
+
+
+class Replace(NamedTuple):
+    """A request to give order `id` another price and size (the new total), at local `time`."""
+
+    time: int
+    id: int
+    tick: int
+    lots: int
 
 
 class Cancel(NamedTuple):
@@ -64,6 +73,7 @@ class Order:
     time: int = 0  # of the last change of status or size, exchange clock
     fills: list[Fill] = field(default_factory=list)
     exact: bool = False  # a queue fill took exactly what was left
+    replaced: int = 0  # when it was
     ahead: float = math.nan  # F, base units before this order in its queue
     traded: float = 0.0  # C, base units traded here since the level last changed
 
@@ -276,6 +286,9 @@ class Exchange:
     def on_submit(self, time: int, request: Submit) -> None:
         order = Order(*request[1:], remaining=request.lots)
         self.orders[order.id] = order
+        self.enter(time, order)
+
+    def enter(self, time: int, order: Order) -> None:
         touch = self.book.best[-order.side]
         marketable = touch not in (NO_BID, NO_ASK) and (
             order.tif == MARKET or order.side * (order.tick - touch) >= 0
@@ -296,6 +309,12 @@ class Exchange:
             self.fill(order, time, touch, order.remaining, maker=False)
             return
         displayed = self.book.levels[-order.side]
+        if order.tif == FOK:
+            first, last = sorted((touch, order.tick))
+            reached = (lots for tick, lots in displayed.items() if first <= tick <= last)
+            if sum(reached) < order.remaining:
+                order.status, order.time = EXPIRED, time
+                return
         # The recorded book cannot hold what a GTC order leaves, so all that it does not find at
         # better prices executes at its own.
         limit = order.tick - order.side if order.tif == GTC else order.tick
@@ -308,6 +327,24 @@ class Exchange:
             self.fill(order, time, order.tick, order.remaining, maker=False)
         elif order.remaining:
             order.status, order.time = EXPIRED, time
+
+    def on_replace(self, time: int, request: Replace) -> None:
+        """Give a resting order another price and size; only a smaller size keeps its place."""
+        order = self.orders[request.id]
+        remaining = request.lots - (order.lots - order.remaining)
+        if order.status not in (NEW, PARTIALLY_FILLED):
+            return
+        if remaining <= 0:
+            self.on_cancel(time, order.id)
+            return
+        stays = request.tick == order.tick and remaining <= order.remaining
+        if not stays:
+            self.remove(order)
+        order.tick, order.lots, order.remaining = request.tick, request.lots, remaining
+        order.status, order.time, order.replaced = NEW, time, time
+        if not stays:
+            order.traded = 0.0
+            self.enter(time, order)
 
     def on_cancel(self, time: int, order_id: int) -> None:
         """Cancel a resting order; too late for one that is filled or expired."""
@@ -345,7 +382,7 @@ def merged(
 def simulate(
     deltas: tuple[np.ndarray, ...],
     trades: tuple[np.ndarray, ...],
-    requests: Iterable[Submit | Cancel],
+    requests: Iterable[Submit | Replace | Cancel],
     *,
     lot_size: float,
     model: RiskAverse | Behind,
@@ -357,7 +394,7 @@ def simulate(
     Parameters
     ----------
     deltas, trades : tuples of (time, side, tick, lots) columns, each sorted by time
-    requests : Submit and Cancel, sorted by local time
+    requests : Submit, Replace and Cancel, sorted by local time
     entry_latency_ns : int
         A request reaches the exchange this long after its local time, in the order sent. One that
         arrives at T sees all of the feed up to and including T.
@@ -375,6 +412,8 @@ def simulate(
             arrival = request.time + entry_latency_ns
             if isinstance(request, Submit):
                 exchange.on_submit(arrival, request)
+            elif isinstance(request, Replace):
+                exchange.on_replace(arrival, request)
             else:
                 exchange.on_cancel(arrival, request.id)
 
