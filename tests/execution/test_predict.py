@@ -48,7 +48,7 @@ def test_each_probe_is_alone(market, model):
 
 
 def test_the_models_are_in_their_order(market):
-    """Nothing is earlier than optimistic, nor later than strict; risk-averse never errs on fills."""
+    """Nothing is earlier than optimistic or later than strict; risk-averse is never too early."""
     run, log, probes = market
     truth = true_waits(log, probes, HORIZON)
     waits = {

@@ -73,8 +73,9 @@ def grade(
 
     console = make_console()
     chosen = [parse_model(one) for one in _split(models)]
-    spans = _numbers("horizons", horizons)
+    spans = _numbers("horizons", horizons, 0.001)
     places = _places(distances)
+    _check_weight(weight)
     log, lot, source = _orders(orders, lot_size, market, minutes, seed)
     plan = Plan(lot, probes, seed, spans, places, weight, knots)
     study = run_study(log, chosen, plan)
@@ -115,6 +116,7 @@ def fit(
 
     console = make_console()
     places = _places(distances)
+    _check_weight(weight)
     log, lot, source = _orders(orders, lot_size, market, minutes, seed)
     plan = Plan(lot, probes, seed, (horizon,), places, weight, knots)
     fits = fit_models(log, plan)
@@ -128,7 +130,12 @@ def _split(text: str) -> list[str]:
     return [one.strip() for one in text.split(",") if one.strip()]
 
 
-def _numbers(name: str, text: str) -> tuple[float, ...]:
+def _check_weight(text: str) -> None:
+    if text not in ("size", "orders"):
+        raise typer.BadParameter(f"{text!r} is neither size nor orders", param_hint="--weight")
+
+
+def _numbers(name: str, text: str, least: float) -> tuple[float, ...]:
     from itertools import pairwise
     from math import isfinite
 
@@ -137,13 +144,15 @@ def _numbers(name: str, text: str) -> tuple[float, ...]:
     except ValueError:
         numbers = ()
     rising = all(a < b for a, b in pairwise(numbers))
-    if not (numbers and rising and all(isfinite(one) for one in numbers) and numbers[0] >= 0):
-        raise typer.BadParameter(f"{text!r} is no rising list", param_hint=f"--{name}")
+    if not (numbers and rising and isfinite(numbers[-1]) and numbers[0] >= least):
+        raise typer.BadParameter(
+            f"{text!r} is no rising list of numbers from {least:g} on", param_hint=f"--{name}"
+        )
     return numbers
 
 
 def _places(text: str) -> tuple[int, ...]:
-    numbers = _numbers("distances", text)
+    numbers = _numbers("distances", text, 0.0)
     if any(one != int(one) for one in numbers):
         raise typer.BadParameter(f"{text!r} are not ticks", param_hint="--distances")
     return tuple(int(one) for one in numbers)
