@@ -238,6 +238,7 @@ cdef void respond(replay_t* r, nanos_t now) noexcept nogil:
         order_id = x.orders[m.order].order_id
         if m.event == FILLED or m.event == PARTIALLY_FILLED:
             r.position += x.orders[m.order].side * m.lots
+            r.known_fills += 1
             if r.wake_fill:
                 r.woken = FILL
         if m.event == FILLED or m.event == CANCELLED or m.event == EXPIRED or m.event == REJECTED:
