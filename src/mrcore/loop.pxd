@@ -114,6 +114,8 @@ cdef nanos_t loop_sample_time(const replay_t* r, int64_t sample) noexcept nogil
 cdef int64_t loop_submit(
     replay_t* r, side_t side, tick_t tick, lots_t lots, int tif, bint reduce_only, tick_t stop,
     bint quote) noexcept nogil
+cdef void loop_replace(
+    replay_t* r, int64_t order_id, tick_t tick, lots_t lots) noexcept nogil
 cdef void loop_cancel(replay_t* r, int64_t order_id) noexcept nogil
 cdef void loop_cancel_all(replay_t* r) noexcept nogil
 cdef void loop_quote(

@@ -25,9 +25,9 @@ from mrcore.book cimport (
     ladder_best_lots,
 )
 from mrcore.exchange cimport (
-    CANCELLED, EXPIRED, FILLED, PARTIALLY_FILLED, POST_ONLY, REJECTED, bus_next, bus_pop,
-    exchange_delta, exchange_free, exchange_request_cancel, exchange_request_submit,
-    exchange_serve, exchange_t, exchange_trade, message_t,
+    FILLED, PARTIALLY_FILLED, POST_ONLY, bus_next, bus_pop, exchange_clear, exchange_delta,
+    exchange_find, exchange_free, exchange_idle, exchange_request_cancel, exchange_request_replace,
+    exchange_request_submit, exchange_serve, exchange_t, exchange_trade, is_final, message_t,
 )
 from mrcore.executor cimport (
     SEND, WAIT, action_t, executor_response, executor_sent, executor_step, executor_target,
@@ -241,7 +241,7 @@ cdef void respond(replay_t* r, nanos_t now) noexcept nogil:
             r.known_fills += 1
             if r.wake_fill:
                 r.woken = FILL
-        if m.event == FILLED or m.event == CANCELLED or m.event == EXPIRED or m.event == REJECTED:
+        if is_final(m.event):
             for k in range(r.n_working):        # the oldest answer first, mostly
                 if r.working[k].order_id == order_id:
                     r.n_working -= 1
@@ -263,7 +263,8 @@ cdef int64_t send(replay_t* r, side_t side, tick_t tick, lots_t lots, int tif,
     if more is NULL:
         return -1
     r.working = <working_t*>more
-    order = exchange_request_submit(&r.exchange, r.now, side, tick, lots, tif, decision_mid)
+    order = exchange_request_submit(&r.exchange, r.now, side, tick, lots, tif, reduce_only,
+                                    stop, decision_mid)
     if order < 0:
         return -1
     w = r.working + r.n_working
@@ -288,16 +289,30 @@ cdef void withdraw(replay_t* r, Py_ssize_t k) noexcept nogil:
     """Ask for a working order to be cancelled, once."""
     if not r.working[k].leaving:
         r.working[k].leaving = True
-        exchange_request_cancel(&r.exchange, r.now, r.working[k].order_id - 1)
+        exchange_request_cancel(&r.exchange, r.now,
+                                exchange_find(&r.exchange, r.working[k].order_id))
 
 
 cdef void loop_cancel(replay_t* r, int64_t order_id) noexcept nogil:
     """Ask for an order to be cancelled, whatever is known of it."""
+    cdef int64_t order = exchange_find(&r.exchange, order_id)
     cdef Py_ssize_t k
     for k in range(r.n_working):
         if r.working[k].order_id == order_id:
             r.working[k].leaving = True
-    exchange_request_cancel(&r.exchange, r.now, order_id - 1)
+    if order >= 0:
+        exchange_request_cancel(&r.exchange, r.now, order)
+
+
+cdef void loop_replace(
+    replay_t* r, int64_t order_id, tick_t tick, lots_t lots
+) noexcept nogil:
+    """Ask for an order to get another price and size; from now on it counts as there."""
+    cdef Py_ssize_t k
+    for k in range(r.n_working):
+        if r.working[k].order_id == order_id:
+            r.working[k].tick = tick
+    exchange_request_replace(&r.exchange, r.now, exchange_find(&r.exchange, order_id), tick, lots)
 
 
 cdef void loop_cancel_all(replay_t* r) noexcept nogil:
@@ -419,7 +434,7 @@ cdef void trade_until(replay_t* r, nanos_t stop) noexcept nogil:
     cdef nanos_t td, local, tt = tape_next(trades)
     cdef nanos_t sample = NEVER if r.two_books else loop_sample_time(r, r.market)
     cdef Py_ssize_t silent = x.responses.n
-    cdef bint alone = x.n_resting[0] + x.n_resting[1] == 0
+    cdef bint alone = exchange_idle(x)
     while True:
         td = time[d] if d < n else NEVER
         if tt <= td:
@@ -438,7 +453,7 @@ cdef void trade_until(replay_t* r, nanos_t stop) noexcept nogil:
                 sample = loop_sample_time(r, r.market)
             while d < n and time[d] == td:
                 if cython.unlikely(side[d] == 0):
-                    book_clear(&x.book)
+                    exchange_clear(x)
                     if not r.two_books:
                         sampler_gap(&r.sampler)
                 elif alone:
