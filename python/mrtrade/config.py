@@ -5,9 +5,10 @@ Every key is described in ``config/backtesting.yaml``.
 
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
+from itertools import pairwise
 from os import PathLike
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -15,15 +16,49 @@ from pydantic_core import ErrorDetails
 
 from mrtrade.clock import NS_PER_MS, NS_PER_SECOND, duration_ns, from_ns, to_ns
 from mrtrade.errors import ConfigError, MrTradeError
+from mrtrade.instruments import BPS_PER_ONE
 
 # More than an hour, or a year, is a slip of unit.
 Latency = Annotated[float, Field(ge=0, le=3_600_000, allow_inf_nan=False)]
 Timeout = Annotated[float, Field(gt=0, le=31_536_000, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 FeeBps = Annotated[float, Field(gt=-1_000, lt=1_000, allow_inf_nan=False)]
+FeeTier = tuple[NotNegative, FeeBps, FeeBps]  # 30-day volume, maker, taker
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Margin = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Sigma = Annotated[float, Field(ge=0, le=5, allow_inf_nan=False)]
+Preset = Literal["optimistic", "queue", "risk_averse", "strict"]
+QueueModel = Literal[
+    "power", "power2", "power3", "log", "log2", "table", "optimistic", "risk_averse", "strict"
+]
+
+PRESETS: tuple[Preset, ...] = get_args(Preset)
+"""Answers to what fills a resting order, from the kindest to the hardest."""
 
 # Integers below this cannot be a date in nanoseconds (1973): 20240808 is a slip, not a time.
 _FIRST_SANE_NS = 10**17
+
+
+def _ms_to_ns(ms: float) -> int:
+    return round(ms * NS_PER_MS)
+
+
+def _only_with(
+    key: str,
+    value: Any,
+    chooser: str,
+    choice: str,
+    readers: tuple[str, ...],
+    *,
+    needed: bool = False,
+) -> None:
+    """Raise if a key is given without a choice that reads it, or not given with one."""
+    if value is not None and choice not in readers:
+        wanted = " or ".join(map(repr, readers))
+        raise ValueError(f"{key} is given, but {chooser} is {choice!r}; {key} is for {wanted}")
+    if value is None and needed and choice in readers:
+        raise ValueError(f"{chooser} is {choice!r}, but {key} is not given")
 
 
 class Section(BaseModel):
@@ -53,40 +88,140 @@ class ExecutionConfig(Section):
 
 
 class LatencyConfig(Section):
-    """Constant latencies."""
+    """Delays of the data on their way to us, and of orders there and back."""
 
+    feed: Literal["constant", "recorded"] = "constant"
     feed_ms: Latency = 5.0
+    orders: Literal["constant", "lognormal", "feed", "table"] = "constant"
     entry_ms: Latency = 5.0
     response_ms: Latency = 5.0
+    cancel_ms: Latency | None = None
+    replace_ms: Latency | None = None
+    sigma: Sigma | None = None
+    table: Path | None = None
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> "LatencyConfig":
+        _only_with("sigma", self.sigma, "orders", self.orders, ("lognormal",), needed=True)
+        _only_with("table", self.table, "orders", self.orders, ("table",), needed=True)
+        for name in ("cancel_ms", "replace_ms"):
+            value = getattr(self, name)
+            _only_with(name, value, "orders", self.orders, ("constant", "lognormal"))
+        if self.orders == "feed" and self.feed == "constant":
+            raise ValueError("orders is 'feed', but feed is 'constant': there is nothing to follow")
+        return self
 
     @property
     def feed_ns(self) -> int:
-        """From the exchange's event to our knowing it, nanoseconds."""
-        return round(self.feed_ms * NS_PER_MS)
+        """From the exchange's event to our knowing it (recorded: at least), nanoseconds."""
+        return _ms_to_ns(self.feed_ms)
 
     @property
     def entry_ns(self) -> int:
-        """From our sending an order to the exchange's matching it, nanoseconds."""
-        return round(self.entry_ms * NS_PER_MS)
+        """From our sending an order to the exchange's matching it (or its median), nanoseconds."""
+        return _ms_to_ns(self.entry_ms)
 
     @property
     def response_ns(self) -> int:
-        """From the exchange's answer to our knowing it, nanoseconds."""
-        return round(self.response_ms * NS_PER_MS)
+        """From the exchange's answer to our knowing it (or its median), nanoseconds."""
+        return _ms_to_ns(self.response_ms)
+
+    @property
+    def cancel_ns(self) -> int | None:
+        """As `entry_ns` of a cancellation, where it differs."""
+        return None if self.cancel_ms is None else _ms_to_ns(self.cancel_ms)
+
+    @property
+    def replace_ns(self) -> int | None:
+        """As `entry_ns` of a replacement, where it differs."""
+        return None if self.replace_ms is None else _ms_to_ns(self.replace_ms)
 
 
 class QueueConfig(Section):
-    """Where a resting order stands in its queue."""
+    """What fills a resting order, and whether the other answers are shown beside it."""
 
-    model: Literal["power", "risk_averse", "strict"] = "power"
+    preset: Preset = "queue"
+    model: QueueModel = "power"
     power: Positive = 3.0
+    table: list[Share] | None = Field(default=None, min_length=2)
+    compare: bool = True
+
+    @field_validator("table", mode="before")
+    @classmethod
+    def _from_file(cls, value: Any) -> Any:
+        """Read a table that is named by its file, so that a manifest holds the table itself."""
+        if not isinstance(value, str | PathLike):
+            return value
+        try:
+            content = yaml.safe_load(Path(value).read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise ValueError(f"cannot be read: {' '.join(str(error).split())}") from None
+        return content["table"] if isinstance(content, Mapping) and "table" in content else content
+
+    @model_validator(mode="after")
+    def _one_model(self) -> "QueueConfig":
+        _only_with("table", self.table, "model", self.model, ("table",), needed=True)
+        if self.preset != "queue" and self.model in PRESETS and self.model != self.preset:
+            raise ValueError(f"preset is {self.preset!r}, but model is {self.model!r}")
+        return self
+
+    @property
+    def chosen(self) -> Preset:
+        """The preset that the run itself is filled by."""
+        if self.preset == "queue" and self.model in PRESETS:
+            return self.model
+        return self.preset
+
+    def model_of(self, preset: Preset) -> QueueModel:
+        """Model of the core behind a preset; `queue` is a probabilistic one, `power` by default."""
+        if preset != "queue":
+            return preset
+        return "power" if self.model in PRESETS else self.model
 
 
 class CostsConfig(Section):
-    """Fees that replace those of the instrument table; None keeps the table's."""
+    """Fees that replace those of the instrument table (None keeps the table's), and funding."""
 
     maker_fee_bps: FeeBps | None = None
     taker_fee_bps: FeeBps | None = None
+    tiers: list[FeeTier] | None = Field(default=None, min_length=1)
+    volume_30d: NotNegative = 0.0
+    funding: bool = True
+
+    @model_validator(mode="after")
+    def _one_schedule(self) -> "CostsConfig":
+        if self.tiers is None:
+            if self.volume_30d:
+                raise ValueError("volume_30d is given, but no tiers that it chooses from")
+            return self
+        if self.maker_fee_bps is not None or self.taker_fee_bps is not None:
+            raise ValueError("both tiers and a fee that does not depend on the volume are given")
+        volumes = [tier[0] for tier in self.tiers]
+        if volumes[0] != 0.0 or any(a >= b for a, b in pairwise(volumes)):
+            raise ValueError(f"the volumes of tiers begin at 0 and rise, was {volumes}")
+        return self
+
+    def fees(self) -> dict[str, float]:
+        """Fees as fractions of the notional, where they are given: those the run begins with."""
+        maker, taker = self.maker_fee_bps, self.taker_fee_bps
+        if self.tiers is not None:
+            _, maker, taker = [tier for tier in self.tiers if tier[0] <= self.volume_30d][-1]
+        given = {"maker_fee": maker, "taker_fee": taker}
+        return {name: bps / BPS_PER_ONE for name, bps in given.items() if bps is not None}
+
+
+class AccountConfig(Section):
+    """Margin, as fractions of the notional of the positions; 0: none is asked for."""
+
+    initial_margin: Margin = 0.0
+    maintenance_margin: Margin = 0.0
+    liquidation_fee_bps: Annotated[float, Field(ge=0, lt=1_000, allow_inf_nan=False)] = 0.0
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "AccountConfig":
+        if self.maintenance_margin > self.initial_margin:
+            raise ValueError("maintenance_margin is above initial_margin: nothing could be opened")
+        return self
 
 
 class InstrumentConfig(Section):
@@ -115,6 +250,7 @@ class BacktestConfig(Section):
     queue: QueueConfig = QueueConfig()
     partial_fills: bool = True
     transaction_costs: CostsConfig = CostsConfig()
+    account: AccountConfig = AccountConfig()
     instrument: InstrumentConfig = InstrumentConfig()
     seed: int = Field(default=0, ge=0)
 
@@ -153,9 +289,7 @@ class BacktestConfig(Section):
 
     def instrument_overrides(self) -> dict[str, Any]:
         """Return what `mrtrade.instruments.instrument` takes as overrides, fees as fractions."""
-        terms = self.instrument.model_dump(exclude_none=True)
-        fees = self.transaction_costs.model_dump(exclude_none=True)
-        return terms | {name.removesuffix("_bps"): bps / 10_000 for name, bps in fees.items()}
+        return self.instrument.model_dump(exclude_none=True) | self.transaction_costs.fees()
 
 
 def load_config(
@@ -257,6 +391,8 @@ def _describe(fault: ErrorDetails, lines: Mapping[str, int]) -> str:
         return f"{where}: not given; it has no default"
     if not key:  # a fault of the whole, such as start after end
         return message
+    if isinstance(fault["input"], Mapping):  # a fault of a section: its keys contradict each other
+        return f"{where}: {message[0].lower()}{message[1:]}"
     return f"{where}: {message[0].lower()}{message[1:]}, was {fault['input']!r}"
 
 
@@ -264,6 +400,7 @@ def _fields(path: list[str]) -> list[str]:
     model: type[BaseModel] = BacktestConfig
     for part in path:
         inner = model.model_fields[part].annotation
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            model = inner
+        for kind in (inner, *get_args(inner)):  # a section, or one that may be None
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                model = kind
     return list(model.model_fields)

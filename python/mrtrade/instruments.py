@@ -4,6 +4,7 @@ The table is ``config_files/exchanges.yaml``, which the folder ``config`` of the
 """
 
 import re
+from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
@@ -24,6 +25,54 @@ _CCXT_PERP = re.compile(r"([A-Za-z0-9_.]+/[A-Za-z0-9_.]+):[A-Za-z0-9_.]+")
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 # A fee of the whole notional, or a rebate of it, is a slip of unit (bps given for a fraction).
 Fee = Annotated[float, Field(gt=-0.1, lt=0.1, allow_inf_nan=False)]
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What one size unit is worth, in the currency that profit is paid in.
+
+    Prices may be numbers or arrays. A long position gains what `value` rises by, whichever way the
+    contract is settled: the value of an inverse contract is negative and rises with the price.
+
+    Parameters
+    ----------
+    multiplier : float
+        Linear: base units of one size unit. Inverse: quote units of one contract.
+    inverse : bool
+        Whether profit is paid in the base currency.
+
+    Examples
+    --------
+    A contract of 100 dollars, held from 50,000 to 62,500 dollars a bitcoin:
+
+    >>> from mrtrade.instruments import Contract
+    >>> Contract(100.0, inverse=True).change(50_000.0, 62_500.0)
+    0.0004
+    """
+
+    multiplier: float = 1.0
+    inverse: bool = False
+
+    def value(self, price: Any) -> Any:
+        """Worth at a price: multiplier * price, or -multiplier / price."""
+        return -self.multiplier / price if self.inverse else self.multiplier * price
+
+    def notional(self, price: Any) -> Any:
+        """Size of `value`: what fees, funding and turnover are measured by."""
+        return self.multiplier / price if self.inverse else self.multiplier * price
+
+    def change(self, before: Any, after: Any) -> Any:
+        """Gain of one size unit held long; the difference is taken before it can lose digits."""
+        gain = self.multiplier * (after - before)
+        return gain / (before * after) if self.inverse else gain
+
+    def price(self, notional: Any) -> Any:
+        """Price at which one size unit has that notional."""
+        return self.multiplier / notional if self.inverse else notional / self.multiplier
+
+
+LINEAR = Contract()
+"""One unit of base currency, paid for in quote: spot, and most perpetuals."""
 
 
 class Instrument(BaseModel):
@@ -57,6 +106,27 @@ class Instrument(BaseModel):
     inverse: bool = False
     maker_fee: Fee
     taker_fee: Fee
+
+    @property
+    def contract(self) -> Contract:
+        """What one size unit is worth."""
+        return Contract(self.multiplier, self.inverse)
+
+    @property
+    def currency(self) -> str:
+        """Currency that profit is paid in: quote, or base for an inverse contract."""
+        return currencies(self.symbol)[0 if self.inverse else 1]
+
+    @property
+    def size_unit(self) -> str:
+        """What sizes are counted in: the base currency, or contracts."""
+        plain = self.contract == LINEAR
+        return currencies(self.symbol)[0] if plain else "contracts"
+
+    @property
+    def is_perpetual(self) -> bool:
+        """Whether holders pay each other funding."""
+        return self.symbol.endswith("-PERP")
 
 
 def instrument(
@@ -164,6 +234,12 @@ def user_symbol(symbol: str) -> str:
             remedy="write it as BTC/USDT or BTC/USDT-PERP",
         )
     return spelled
+
+
+def currencies(symbol: str) -> tuple[str, str]:
+    """Return base and quote currency of a symbol: ``BTC/USDT-PERP`` gives ``BTC``, ``USDT``."""
+    base, _, rest = user_symbol(symbol).partition("/")
+    return base, rest.partition("-")[0]
 
 
 def to_lake(symbol: str) -> str:

@@ -3,14 +3,9 @@ from typing import Any, Self, final
 import numpy as np
 from numpy.typing import NDArray
 
-class GridError(ValueError):
-    index: int
-    value: float
-    step: float
-    def __init__(self, what: str, index: int, value: float, step: float) -> None: ...
-
-def to_ticks(price: NDArray[np.float64], tick_size: float) -> NDArray[np.int32]: ...
-def to_lots(size: NDArray[np.float64], lot_size: float) -> NDArray[np.int64]: ...
+from mrcore.grid import GridError as GridError
+from mrcore.grid import to_lots as to_lots
+from mrcore.grid import to_ticks as to_ticks
 
 @final
 class L2Book:
@@ -36,6 +31,16 @@ class L2Book:
         lots: NDArray[np.int64],
         message: NDArray[np.int64] | None = None,
     ) -> None: ...
+    def touch(
+        self,
+        side: NDArray[np.int8],
+        tick: NDArray[np.int32],
+        lots: NDArray[np.int64],
+        message: NDArray[np.int64] | None = None,
+        *,
+        out: tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int32], NDArray[np.int64]]
+        | None = None,
+    ) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int32], NDArray[np.int64]]: ...
     def apply_float(
         self,
         side_is_bid: NDArray[np.uint8],

@@ -3,277 +3,16 @@
 Prices are ticks, sizes lots (int64): sums of sizes are exact and do not depend
 on their order. The rules for what real feeds do are in `L2Book`.
 """
-from libc.math cimport fabs, lrint
-from libc.stdint cimport INT32_MAX, INT64_MAX, INT64_MIN, int32_t, int64_t
-from libc.stdlib cimport calloc, free, realloc
-from libc.string cimport memmove, memset
+from libc.stdint cimport INT32_MAX, INT32_MIN, INT64_MAX, INT64_MIN, int32_t, int64_t
 
 cimport cython
 
+from mrcore.grid cimport MAX_TICK, on_grid, positive
 from mrcore.types cimport lots_t, side_t, tick_t
 
 import numpy as np
 
-
-class GridError(ValueError):
-    """A price or size that is not a finite, non-negative multiple of its step.
-
-    Attributes
-    ----------
-    index : int
-        Row of the first bad value.
-    value : float
-        That value.
-    step : float
-        The tick or lot size it was held against.
-    """
-
-    def __init__(self, what, index, value, step):
-        super().__init__(
-            f"{what} {value!r} at row {index} is not a finite, non-negative multiple of {step!r}"
-        )
-        self.index = index
-        self.value = value
-        self.step = step
-
-
-cdef int book_init(book_t* b, int64_t window) noexcept nogil:
-    """Make an empty book; -1 when there is no memory."""
-    cdef int s
-    memset(b, 0, sizeof(book_t))
-    b.window = window
-    for s in range(2):
-        b.ladder[s].lots = <lots_t*>calloc(window + 1, sizeof(lots_t))
-        if b.ladder[s].lots is NULL:
-            return -1
-        b.ladder[s].lots[0] = 1
-        b.ladder[s].lots += 1
-    book_clear(b)
-    b.ladder[0].known = b.ladder[1].known = INT64_MAX
-    return 0
-
-
-cdef void book_free(book_t* b) noexcept nogil:
-    cdef int s
-    for s in range(2):
-        if b.ladder[s].lots is not NULL:
-            free(b.ladder[s].lots - 1)
-        free(b.ladder[s].far)
-    memset(b, 0, sizeof(book_t))
-
-
-cdef void book_clear(book_t* b) noexcept nogil:
-    """Remove every level of both sides."""
-    cdef int s
-    for s in range(2):
-        memset(b.ladder[s].lots, 0, b.window * sizeof(lots_t))
-        b.ladder[s].base = INT64_MIN // 2   # no key is inside until the first one comes
-        b.ladder[s].best = -1
-        b.ladder[s].n_far = 0
-    b.newest = 0
-
-
-cdef Py_ssize_t far_find(const ladder_t* d, int64_t key) noexcept nogil:
-    """First index whose key is `key` or less."""
-    cdef Py_ssize_t lo = 0, hi = d.n_far, mid
-    while lo < hi:
-        mid = (lo + hi) >> 1
-        if d.far[mid].key > key:
-            lo = mid + 1
-        else:
-            hi = mid
-    return lo
-
-
-cdef int far_make_room(book_t* b, ladder_t* d, Py_ssize_t at, Py_ssize_t n) noexcept nogil:
-    """Open `n` entries at index `at`; -1 when there is no memory."""
-    cdef Py_ssize_t capacity = d.far_capacity
-    cdef level_t* grown
-    if n == 0:
-        return 0    # `far` may be NULL still, which memmove may not be given
-    if d.n_far + n > capacity:
-        capacity = 2 * (d.n_far + n) + 64
-        grown = <level_t*>realloc(d.far, capacity * sizeof(level_t))
-        if grown is NULL:
-            b.failed = True
-            return -1
-        d.far = grown
-        d.far_capacity = capacity
-    memmove(d.far + at + n, d.far + at, (d.n_far - at) * sizeof(level_t))
-    d.n_far += n
-    return 0
-
-
-cdef void ladder_move(book_t* b, ladder_t* d, int64_t base) noexcept nogil:
-    """Move the window to ``[base, base + window)``; no level may lie above it."""
-    cdef int64_t shift = base - d.base, slot, keep
-    cdef Py_ssize_t n = 0
-    cdef bint empty = d.best < 0
-    if empty:
-        d.base = base
-    elif shift > 0:                     # upwards: the lowest slots go to `far`
-        keep = b.window - shift if shift < b.window else 0
-        for slot in range(b.window - keep):
-            n += d.lots[slot] != 0
-        if far_make_room(b, d, 0, n) < 0:
-            return
-        for slot in range(b.window - keep):
-            if d.lots[slot] != 0:
-                n -= 1
-                d.far[n].key = d.base + slot
-                d.far[n].lots = d.lots[slot]
-        memmove(d.lots, d.lots + (b.window - keep), keep * sizeof(lots_t))
-        memset(d.lots + keep, 0, (b.window - keep) * sizeof(lots_t))
-        d.base = base
-        d.best = d.best - shift if d.best >= shift else -1
-    elif shift < 0:                     # downwards: the slots move up, the top ones are empty
-        memmove(d.lots - shift, d.lots, (b.window + shift) * sizeof(lots_t))
-        memset(d.lots, 0, -shift * sizeof(lots_t))
-        d.base = base
-        d.best -= shift
-    # whatever of `far` the window now covers
-    n = 0
-    while n < d.n_far and d.far[n].key >= base:
-        d.lots[d.far[n].key - base] = d.far[n].lots
-        n += 1
-    if n > 0:
-        if d.best < 0:
-            d.best = d.far[0].key - base
-        memmove(d.far, d.far + n, (d.n_far - n) * sizeof(level_t))
-        d.n_far -= n
-
-
-cdef void ladder_refill(book_t* b, ladder_t* d) noexcept nogil:
-    """The window ran empty: put it around the best of `far`."""
-    ladder_move(b, d, d.far[0].key - (b.window - b.window // 4))
-
-
-cdef lots_t book_set_far(book_t* b, ladder_t* d, int64_t key, lots_t lots) noexcept nogil:
-    """`book_set` for a key outside the window."""
-    cdef Py_ssize_t at
-    cdef lots_t before
-    cdef int64_t quarter = b.window // 4
-    cdef side_t side = 1 if d is &b.ladder[0] else -1
-    if lots != 0 and (d.best < 0 or key >= d.base + b.window):
-        # the new best: three quarters of the window lie below it
-        ladder_move(b, d, key - (b.window - quarter))
-        d.lots[key - d.base] = lots
-        d.best = key - d.base
-        b.newest = side
-        return 0
-    if 0 <= d.best < quarter // 2 and key < d.base:
-        # the touch sank to the lower end: bring the window down around it
-        ladder_move(b, d, d.base + d.best - (b.window - quarter))
-        if key >= d.base:
-            return book_set(b, side, -key if side < 0 else key, lots)
-    at = far_find(d, key)
-    before = d.far[at].lots if at < d.n_far and d.far[at].key == key else 0
-    if lots == 0:
-        if before == 0:
-            b.unknown_deletes += 1
-        else:
-            memmove(d.far + at, d.far + at + 1, (d.n_far - at - 1) * sizeof(level_t))
-            d.n_far -= 1
-    elif before != 0 or far_make_room(b, d, at, 1) == 0:
-        d.far[at].key = key
-        d.far[at].lots = lots
-    return before
-
-
-cdef int64_t ladder_next_far(const ladder_t* d, int64_t key, lots_t* lots) noexcept nogil:
-    """`ladder_next` among the levels below the window."""
-    cdef Py_ssize_t at = far_find(d, key - 1)
-    if at == d.n_far:
-        return NO_KEY
-    lots[0] = d.far[at].lots
-    return d.far[at].key
-
-
-cdef void book_uncross(book_t* b) noexcept nogil:
-    """Remove what the newest best crosses: those levels are stale, their delete was lost."""
-    cdef ladder_t* old = &b.ladder[b.newest > 0]
-    cdef ladder_t* new = &b.ladder[b.newest < 0]
-    cdef side_t old_side = -b.newest
-    cdef int64_t limit = -ladder_key(new), key
-    b.crossed += 1
-    while True:
-        key = ladder_key(old)
-        if key == NO_KEY or key < limit:
-            return
-        book_set(b, old_side, -key if old_side < 0 else key, 0)
-
-
-cdef double MAX_TICK = 9e15             # below 2**53: float prices are exact up to here
-
-
-cdef inline bint on_grid(double value, double per_step, int64_t* steps) noexcept nogil:
-    """Whether `value` is a non-negative multiple of the step, within float error.
-
-    One test, without short circuits: NaN and what is too large fail it as well.
-    """
-    cdef double x = value * per_step
-    steps[0] = lrint(x)
-    # 1e-3 of a step is far above float error (x * 4e-16) and far below a wrong step
-    return (x >= 0.0) & (x < MAX_TICK) & (fabs(x - <double>steps[0]) <= 1e-3)
-
-
-def to_ticks(const double[::1] price not None, double tick_size):
-    """Prices as int32 ticks.
-
-    Parameters
-    ----------
-    price : ndarray of float64, shape (n,)
-        Quote units.
-    tick_size : float
-        Quote units a tick, > 0.
-
-    Returns
-    -------
-    ndarray of int32, shape (n,)
-
-    Raises
-    ------
-    GridError
-        At the first price that is NaN, infinite, negative or no multiple of the tick.
-    """
-    cdef Py_ssize_t i, n = price.shape[0], bad = -1
-    cdef double per_tick = 1.0 / positive("tick_size", tick_size)
-    cdef int64_t steps = 0
-    out = np.empty(n, np.int32)
-    cdef int32_t[::1] tick = out
-    with nogil:
-        for i in range(n):
-            if not on_grid(price[i], per_tick, &steps) or steps > INT32_MAX:
-                bad = i
-                break
-            tick[i] = <int32_t>steps
-    if bad >= 0:
-        raise GridError("price", bad, price[bad], tick_size)
-    return out
-
-
-def to_lots(const double[::1] size not None, double lot_size):
-    """Sizes as int64 lots; see `to_ticks`."""
-    cdef Py_ssize_t i, n = size.shape[0], bad = -1
-    cdef double per_lot = 1.0 / positive("lot_size", lot_size)
-    cdef int64_t steps = 0
-    out = np.empty(n, np.int64)
-    cdef int64_t[::1] lots = out
-    with nogil:
-        for i in range(n):
-            if not on_grid(size[i], per_lot, &steps):
-                bad = i
-                break
-            lots[i] = steps
-    if bad >= 0:
-        raise GridError("size", bad, size[bad], lot_size)
-    return out
-
-
-cdef double positive(str name, double value) except -1.0:
-    if not 0.0 < value < 1e300:
-        raise ValueError(f"{name} must be > 0 and finite, was {value}")
-    return value
+from mrcore.grid import GridError, to_lots, to_ticks
 
 
 cdef int same_length(Py_ssize_t a, Py_ssize_t b, Py_ssize_t c) except -1:
@@ -284,11 +23,9 @@ cdef int same_length(Py_ssize_t a, Py_ssize_t b, Py_ssize_t c) except -1:
 
 cdef int not_negative(const lots_t[::1] lots) except -1:
     cdef Py_ssize_t i
-    cdef lots_t signs = 0
     for i in range(lots.shape[0]):
-        signs |= lots[i]
-    if signs < 0:
-        raise ValueError(f"lots must be >= 0, were {np.asarray(lots).min()} at the least")
+        if lots[i] < 0:
+            raise ValueError(f"lots must be >= 0, were {lots[i]} at row {i}")
     return 0
 
 
@@ -410,16 +147,21 @@ cdef class L2Book:
             number or the receive time; equal numbers are one message. Without it
             the whole call is one message. Rows whose number is not above the
             snapshot's are dropped.
+
+        Raises
+        ------
+        ValueError
+            At the first negative size; the rows before it have been applied.
         """
-        cdef Py_ssize_t i, n = side.shape[0]
+        cdef Py_ssize_t i, n = side.shape[0], bad = -1
         cdef book_t* b = &self.c
         cdef int64_t last = self.message, stale = self.snapshot_message
         cdef int64_t dropped = 0
         same_length(n, tick.shape[0], lots.shape[0])
         if message is not None:
             same_length(n, message.shape[0], n)
-        not_negative(lots)
         if self.waiting:
+            not_negative(lots)
             self.pending.append((np.array(side), np.array(tick), np.array(lots),
                                  None if message is None else np.array(message)))
             return
@@ -427,10 +169,9 @@ cdef class L2Book:
             if message is None:
                 book_settle(b)
                 for i in range(n):
-                    if cython.unlikely(side[i] == 0):
-                        book_clear(b)
-                    else:
-                        book_set(b, side[i], tick[i], lots[i])
+                    if not book_row(b, side[i], tick[i], lots[i]):
+                        bad = i
+                        break
                 book_settle(b)
             else:
                 for i in range(n):
@@ -439,13 +180,99 @@ cdef class L2Book:
                         last = message[i]
                     if cython.unlikely(last <= stale):
                         dropped += 1
-                    elif cython.unlikely(side[i] == 0):
-                        book_clear(b)
-                    else:
-                        book_set(b, side[i], tick[i], lots[i])
+                    elif not book_row(b, side[i], tick[i], lots[i]):
+                        bad = i
+                        break
         self.message = last
         self.stale_rows += dropped
-        check_memory(&self.c)
+        check_memory(b)
+        if bad >= 0:
+            not_negative(lots)
+
+    def touch(self, const side_t[::1] side not None, const int32_t[::1] tick not None,
+              const lots_t[::1] lots not None, const int64_t[::1] message=None, *, out=None):
+        """Apply rows as `apply` does, and give the best prices and sizes after each of them.
+
+        Parameters
+        ----------
+        side, tick, lots, message : ndarray
+            As for `apply`. Without `message` each row is a message of its own, as in `update`.
+        out : tuple of ndarray, optional
+            Where to write, as returned; new memory costs a third of the time.
+
+        Returns
+        -------
+        bid_tick : ndarray of int32
+        bid_lots : ndarray of int64
+        ask_tick : ndarray of int32
+        ask_lots : ndarray of int64
+            An empty side has 0 lots, and the tick -2**31 (bid) or 2**31 - 1 (ask).
+
+        Raises
+        ------
+        ValueError
+            At the first negative size; the rows before it have been applied.
+        OverflowError
+            Where a best price did not fit 32 bits; all rows have been applied.
+
+        Notes
+        -----
+        The last row of a message shows the book that is resolved where it was crossed, a row
+        before it the book as it stood, which may be crossed for a moment. The end of the call
+        ends a message: cut a feed between messages, and any cut gives the same rows.
+        """
+        cdef Py_ssize_t i, n = side.shape[0], bad = -1
+        cdef book_t* b = &self.c
+        cdef int64_t stale = self.snapshot_message, dropped = 0, bid, ask
+        cdef lots_t bid_size, ask_size
+        cdef bint numbered = message is not None, fits = True
+        cdef int32_t[::1] bid_tick, ask_tick
+        cdef lots_t[::1] bid_lots, ask_lots
+        same_length(n, tick.shape[0], lots.shape[0])
+        if numbered:
+            same_length(n, message.shape[0], n)
+        if self.waiting:
+            raise ValueError("the book waits for its snapshot")
+        if out is None:
+            out = tuple([np.empty(n, kind) for kind in (np.int32, np.int64) * 2])
+        bid_tick, bid_lots, ask_tick, ask_lots = out
+        same_length(n, bid_tick.shape[0], bid_lots.shape[0])
+        same_length(n, ask_tick.shape[0], ask_lots.shape[0])
+        if n == 0:
+            return out
+        with nogil:
+            if not numbered or message[0] != self.message:
+                book_settle(b)
+            for i in range(n):
+                if numbered and message[i] <= stale:
+                    dropped += 1
+                elif not book_row(b, side[i], tick[i], lots[i]):
+                    bad = i
+                    break
+                if not numbered or i == n - 1 or message[i + 1] != message[i]:
+                    book_settle(b)
+                bid, ask = ladder_key(&b.ladder[0]), ladder_key(&b.ladder[1])
+                bid_size = ladder_best_lots(&b.ladder[0])
+                ask_size = ladder_best_lots(&b.ladder[1])
+                if cython.unlikely(bid != <int32_t>bid):
+                    fits &= bid == NO_KEY
+                    bid = INT32_MIN
+                if cython.unlikely(ask != <int32_t>ask):
+                    fits &= ask == NO_KEY
+                    ask = -INT32_MAX
+                bid_tick[i] = <int32_t>bid
+                ask_tick[i] = <int32_t>-ask
+                bid_lots[i] = bid_size
+                ask_lots[i] = ask_size
+        if numbered:
+            self.message = message[n - 1 if bad < 0 else bad]
+        self.stale_rows += dropped
+        check_memory(b)
+        if bad >= 0:
+            not_negative(lots)
+        if not fits:
+            raise OverflowError("a best price is beyond 32 bits of ticks")
+        return out
 
     def apply_float(self, const cython.uchar[::1] side_is_bid not None,
                     const double[::1] price not None, const double[::1] size not None):

@@ -13,7 +13,7 @@ from mrcore.book cimport (
     NO_KEY, book_ask, book_bid, book_set, book_settle, book_t, ladder_key, ladder_t,
 )
 from mrcore.queue cimport (
-    POWER, STRICT, queue_depth, queue_executable, queue_model_t, queue_t, queue_trade,
+    queue_depth, queue_rule_t, queue_t,
 )
 from mrcore.types cimport lots_t, nanos_t, side_t, tick_t
 
@@ -102,8 +102,7 @@ ctypedef struct exchange_t:
     double multiplier
     double maker_fee
     double taker_fee
-    queue_model_t model
-    double power
+    queue_rule_t queue
     bint partial_fills
     nanos_t entry_latency
     nanos_t response_latency
@@ -127,6 +126,8 @@ ctypedef struct exchange_t:
     bint failed                     # out of memory, seen at the boundary
 
 
+cdef int queue_rule(queue_rule_t* rule, str model, double power, const double[::1] table,
+                    object kernel) except -1
 cdef int exchange_init(exchange_t* x, int64_t window) noexcept nogil
 cdef void exchange_free(exchange_t* x) noexcept nogil
 cdef int64_t exchange_request_submit(
@@ -168,8 +169,7 @@ cdef inline void exchange_delta(
         r = x.resting[mine]
         for k in range(x.n_resting[mine]):
             if r[k].key == key:
-                queue_depth(&r[k].queue, x.model, x.power,
-                            before * x.lot_size, lots * x.lot_size)
+                queue_depth(&r[k].queue, &x.queue, before * x.lot_size, lots * x.lot_size)
     if x.n_resting[other] > 0:
         key = ladder_key(d)
         # a best that improves through an own order would have traded with it

@@ -17,7 +17,8 @@ partial fill):
 - A request arrives ``entry_latency`` after it was sent and a response ``response_latency``
   after its event, in the order sent.
 """
-from libc.stdint cimport INT64_MAX, int8_t, int64_t
+from libc.math cimport INFINITY
+from libc.stdint cimport INT64_MAX, int8_t, int64_t, uintptr_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memmove, memset
 
@@ -25,15 +26,23 @@ from mrcore.book cimport (
     NO_KEY, book_free, book_init, book_lots, book_settle, ladder_key,
     ladder_next,
 )
-from mrcore.queue cimport STRICT, queue_executable, queue_join, queue_trade
+from mrcore.queue cimport (
+    KERNEL, STRICT, TABLE, behind_t, queue_executable, queue_join, queue_model_t, queue_rule_t,
+    queue_trade,
+)
 from mrcore.types cimport lots_t, nanos_t, side_t, tick_t
+
+import ctypes
 
 import numpy as np
 
 EVENTS = ("submitted", "accepted", "rejected", "partially_filled", "filled",
           "cancel_requested", "cancelled", "cancel_rejected", "expired")
 TIFS = ("gtc", "post_only", "ioc", "market")
-QUEUE_MODELS = ("risk_averse", "power", "strict")
+QUEUE_MODELS = ("risk_averse", "log", "log2", "power", "power2", "power3", "table", "kernel",
+                "strict", "optimistic")
+
+FUNCTION = ctypes.CFUNCTYPE(None).__base__      # of every ctypes function
 
 ORDER_DTYPE = np.dtype([
     ("time", "i8"), ("order_id", "i8"), ("status", "i1"), ("side", "i1"), ("tif", "i1"),
@@ -45,6 +54,37 @@ FILL_DTYPE = np.dtype([
     ("time", "i8"), ("order_id", "i8"), ("side", "i1"), ("tick", "i8"), ("lots", "i8"),
     ("maker", "?"), ("fee", "f8"), ("mid", "f8"), ("decision_mid", "f8"),
     ("position_lots", "i8"), ("cash", "f8")])
+
+
+cdef int queue_rule(queue_rule_t* rule, str model, double power, const double[::1] table,
+                    object kernel) except -1:
+    """Check and set a queue model; the caller keeps `table` and `kernel` alive."""
+    cdef uintptr_t address = 0
+    if model not in QUEUE_MODELS:
+        raise ValueError(f"queue_model must be one of {QUEUE_MODELS}, was {model!r}")
+    rule.model = <queue_model_t><int>QUEUE_MODELS.index(model)
+    if not 0.0 < power < INFINITY:
+        raise ValueError(f"queue_power must be finite and > 0, was {power}")
+    rule.power = power
+    if (table is not None) != (rule.model == TABLE):
+        raise ValueError("queue_table is for queue_model='table', which needs it")
+    if (kernel is not None) != (rule.model == KERNEL):
+        raise ValueError("queue_kernel is for queue_model='kernel', which needs it")
+    if table is not None:
+        if table.shape[0] < 2 or not np.all((np.asarray(table) >= 0) & (np.asarray(table) <= 1)):
+            raise ValueError("queue_table must have at least two values, all in [0, 1]")
+        rule.table = &table[0]
+        rule.table_n = table.shape[0]
+    if kernel is not None:
+        if hasattr(kernel, "address"):
+            address = kernel.address
+        elif isinstance(kernel, FUNCTION):
+            address = ctypes.cast(kernel, ctypes.c_void_p).value
+        else:
+            raise TypeError("queue_kernel must be a ctypes function or have an `address`, was "
+                            f"{kernel!r}")
+        rule.kernel = <behind_t><void*>address
+    return 0
 
 
 cdef void* grown(exchange_t* x, void* items, Py_ssize_t n, Py_ssize_t* capacity,
@@ -180,7 +220,7 @@ cdef void exchange_hit(exchange_t* x, nanos_t now, int side, int64_t key, lots_t
     """Execute resting orders that a trade at `key`, or an opposite best there, reaches."""
     cdef resting_t* r = x.resting[side]
     cdef Py_ssize_t k, kept = 0, n = x.n_resting[side]
-    cdef lots_t budget = lots if x.model == STRICT else INT64_MAX
+    cdef lots_t budget = lots if x.queue.model == STRICT else INT64_MAX
     cdef lots_t reached
     cdef order_t* o
     for k in range(n):
@@ -218,7 +258,7 @@ cdef void rest(exchange_t* x, nanos_t now, order_t* o) noexcept nogil:
         at -= 1
     r[at].key = key
     r[at].order = o.order_id - 1
-    queue_join(&r[at].queue, book_lots(&x.book, o.side, o.tick) * x.lot_size)
+    queue_join(&r[at].queue, &x.queue, book_lots(&x.book, o.side, o.tick) * x.lot_size)
     x.n_resting[side] += 1
     change(x, now, o, ACCEPTED, 0, 0)
 

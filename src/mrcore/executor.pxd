@@ -42,7 +42,7 @@ ctypedef struct executor_t:
     side_t barred           # direction a stop or the holding time closed, until a new target
     nanos_t rejected        # time of the last refusal: look at a newer book before a retry
     working_t working
-    int64_t order           # index of the working order
+    int64_t order           # id of the working order
     side_t side
     tick_t tick
     lots_t remaining

@@ -141,7 +141,7 @@ cdef action_t executor_step(
 
 
 cdef void executor_sent(executor_t* e, int64_t order, const action_t* action) noexcept nogil:
-    """The action is on its way; `order` is the index of an order just sent."""
+    """The action is on its way; `order` is the id of an order just sent."""
     e.working = PENDING
     if action.act == SEND:
         e.order = order

@@ -9,12 +9,14 @@ from libc.math cimport NAN
 from libc.stdint cimport int8_t, int32_t, int64_t
 from libc.string cimport memcpy
 
-from mrcore.book cimport L2Book, book_imbalance, book_set, book_settle, book_t
+from mrcore.book cimport L2Book
+from mrcore.depth cimport depth_set, depth_t, depth_value, depth_walk
 from mrcore.flow cimport (
     bvc_bar, bvc_free, bvc_init, bvc_t, kyle_bar, kyle_free, kyle_init, kyle_t, kyle_tstat,
     kyle_value, ofi_init, ofi_t, ofi_update, vpin_free, vpin_init, vpin_t, vpin_trade, vpin_value,
 )
 from mrcore.kernels cimport imbalance as imbalance_of, microprice as microprice_of
+from mrcore.ladder cimport book_settle, book_t
 from mrcore.rolling cimport (
     check_window, moments_restore, moments_state, pairs_restore, pairs_state,
 )
@@ -81,24 +83,27 @@ def depth_imbalance(
     """
     cdef Py_ssize_t i, n = side.shape[0]
     cdef book_t* b = &book.c
+    cdef depth_t depth
+    cdef bint bad = False
     check_lengths(n, tick.shape[0], "side and tick")
     check_lengths(n, lots.shape[0], "side and lots")
     if levels < 1:
         raise ValueError(f"levels must be >= 1, was {levels}")
     for i in range(n):
-        if (side[i] != 1 and side[i] != -1) or lots[i] < 0:
-            raise ValueError(f"row {i}: side must be 1 or -1 and lots >= 0, were {side[i]} and "
-                             f"{lots[i]}")
+        bad |= (side[i] != 1) & (side[i] != -1) | (lots[i] < 0)
+    if bad:
+        raise ValueError("side must be 1 or -1 and lots >= 0 in every row")
     if book.waiting:
         raise ValueError("the book waits for its snapshot")
     out = np.empty(n)
     cdef double[::1] y = out
     with nogil:
         book_settle(b)
+        depth.n = levels
+        depth_walk(&depth, b)
         for i in range(n):
-            book_set(b, side[i], tick[i], lots[i])
-            book_settle(b)
-            y[i] = book_imbalance(b, levels)
+            depth_set(&depth, b, side[i], tick[i], lots[i])
+            y[i] = depth_value(&depth)
     if b.failed:
         raise MemoryError("no memory for the far levels of the book")
     return out

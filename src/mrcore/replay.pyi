@@ -1,4 +1,5 @@
-from typing import Any, Final, Self, TypeAlias, final
+from collections.abc import Callable
+from typing import Any, Final, Literal, Self, TypeAlias, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,15 +7,19 @@ from numpy.typing import NDArray
 from mrcore.exchange import FILL_DTYPE as FILL_DTYPE
 from mrcore.exchange import ORDER_DTYPE as ORDER_DTYPE
 from mrcore.exchange import ORDER_EVENT_DTYPE as ORDER_EVENT_DTYPE
-from mrcore.exchange import QUEUE_MODELS as QUEUE_MODELS
 from mrcore.exchange import TIFS as TIFS
 
 SAMPLE_COLUMNS: Final[tuple[str, ...]]
 
-# time, side, tick, lots
-_Columns: TypeAlias = tuple[
-    NDArray[np.int64], NDArray[np.int8], NDArray[np.int32], NDArray[np.int64]
-]
+WAKES: Final[tuple[str, ...]]
+
+# time, side, tick, lots, and perhaps the time it was received
+_Columns: TypeAlias = (
+    tuple[NDArray[np.int64], NDArray[np.int8], NDArray[np.int32], NDArray[np.int64]]
+    | tuple[
+        NDArray[np.int64], NDArray[np.int8], NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]
+    ]
+)
 
 @final
 class Replay:
@@ -24,12 +29,15 @@ class Replay:
         lot_size: float,
         *,
         sample_times: NDArray[np.int64] | None = None,
+        sample_interval_ns: int = 0,
         vpin_bucket: float = 0.0,
         vpin_buckets: int = 50,
         vpin_calibration: int = 500,
         kyle_window: int = 60,
         queue_model: str = "power",
         queue_power: float = 3.0,
+        queue_table: NDArray[np.float64] | None = None,
+        queue_kernel: Any = None,
         partial_fills: bool = True,
         entry_latency_ns: int = 0,
         response_latency_ns: int = 0,
@@ -37,10 +45,14 @@ class Replay:
         maker_fee: float = 0.0,
         taker_fee: float = 0.0,
         multiplier: float = 1.0,
+        depth: bool = False,
         window: int = ...,
     ) -> Self: ...
     def feed(self, deltas: _Columns, trades: _Columns) -> None: ...
     def advance(self, until_ns: int) -> int: ...
+    def wait_next(
+        self, timeout_ns: int, *, feed: bool = False, fill: bool = True
+    ) -> Literal["fill", "feed", "timeout", "end"]: ...
     def finish(self) -> int: ...
     def set_target(
         self,
@@ -62,14 +74,55 @@ class Replay:
         timeout_ns: NDArray[np.int64],
         give_up: NDArray[np.bool_],
     ) -> None: ...
+    def schedule_orders(
+        self,
+        time_ns: NDArray[np.int64],
+        side: NDArray[np.int8],
+        tick: NDArray[np.int64],
+        lots: NDArray[np.int64],
+        tif: NDArray[np.int8],
+        cancel_ns: NDArray[np.int64],
+    ) -> NDArray[np.int64]: ...
     def submit(self, side: int, tick: int, lots: int, tif: str = "gtc") -> int: ...
     def cancel(self, order_id: int) -> None: ...
+    def cancel_all(self) -> None: ...
+    def quote(
+        self,
+        bid_tick: int | None,
+        ask_tick: int | None,
+        lots: int,
+        *,
+        levels: int = 1,
+        step_ticks: int = 1,
+        keep: bool = True,
+    ) -> None: ...
+    def run(
+        self,
+        until_ns: int,
+        *,
+        on_fill: Callable[[Replay], object] | None = None,
+        on_feed: Callable[[Replay], object] | None = None,
+        on_timer: Callable[[Replay], object] | None = None,
+        every_ns: int = 0,
+    ) -> None: ...
+    @property
+    def depth(self) -> bool: ...
     @property
     def time_ns(self) -> int | None: ...
     @property
     def bid_tick(self) -> int | None: ...
     @property
     def ask_tick(self) -> int | None: ...
+    @property
+    def bid_lots(self) -> int: ...
+    @property
+    def ask_lots(self) -> int: ...
+    def levels(
+        self, n: int = 10
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]: ...
+    def lots_at(self, side: int, tick: int) -> int: ...
+    @property
+    def open_orders(self) -> int: ...
     @property
     def position_lots(self) -> int: ...
     @property

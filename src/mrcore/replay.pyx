@@ -1,43 +1,27 @@
-"""The tape: deltas and trades merged by time drive every part of the core in one pass.
+"""Replays of a recorded market with own orders in it: one pass over the tape.
 
-Two clocks. On the exchange clock the recorded market and own orders meet; on the local
-clock, ``feed_latency`` behind, the same data are seen a second time: the local book, the
-order flow and the executor know only that. Each clock merges the two streams by itself.
-
-Order at one timestamp: local data, order responses, decisions (samples, then scheduled
-targets, then the executor), exchange data, order requests. So a decision at T knows all
-that was received by T, and a request that arrives at T sees all exchange data up to T.
-Within one stream and clock: trades before deltas, then as stored. Deltas with one
-timestamp are one message; the book is looked at after its last row.
+The loop itself, and the order of what happens at one timestamp, is in `mrcore.loop`.
 """
-from libc.math cimport INFINITY, NAN
-from libc.stdint cimport int8_t, int32_t, int64_t
+from libc.math cimport INFINITY
+from libc.stdint cimport int64_t
 from libc.string cimport memcpy
 
 cimport cython
 
-from mrcore.book cimport (
-    NO_KEY, book_ask, book_bid, book_clear, book_free, book_init, book_set, book_settle, book_t,
+from mrcore.book cimport NO_KEY, book_init, book_lots, side_columns
+from mrcore.exchange cimport exchange_init, exchange_t, queue_rule
+from mrcore.executor cimport check_terms, executor_init, executor_target
+from mrcore.loop cimport (
+    END, N_COLUMNS, TIMEOUT, loop_cancel, loop_cancel_all, loop_failed, loop_free, loop_mid,
+    loop_quote, loop_run, loop_submit, replay_t,
 )
-from mrcore.exchange cimport (
-    FILLED, PARTIALLY_FILLED, bus_next, bus_pop, exchange_delta, exchange_free, exchange_init,
-    exchange_request_cancel, exchange_request_submit, exchange_serve, exchange_t,
-    exchange_trade, message_t,
-)
-from mrcore.executor cimport (
-    SEND, WAIT, action_t, check_terms, executor_init, executor_response, executor_sent,
-    executor_step, executor_t, executor_target, executor_timer, executor_watches,
-)
-from mrcore.queue cimport queue_model_t
-from mrcore.sampler cimport (
-    MARKET_COLUMNS, sampler_book, sampler_free, sampler_gap, sampler_init, sampler_row, sampler_t,
-    sampler_trade,
-)
+from mrcore.sampler cimport sampler_init
+from mrcore.tape cimport NEVER, tape_attach, tape_local, tape_t
 from mrcore.types cimport lots_t, nanos_t, side_t, tick_t
 
 import numpy as np
 
-from mrcore.exchange import FILL_DTYPE, ORDER_DTYPE, ORDER_EVENT_DTYPE, QUEUE_MODELS, TIFS
+from mrcore.exchange import FILL_DTYPE, ORDER_DTYPE, ORDER_EVENT_DTYPE, TIFS
 
 SAMPLE_COLUMNS = (
     "bid", "bid_size", "ask", "ask_size",
@@ -48,306 +32,9 @@ SAMPLE_COLUMNS = (
     "spread_mean", "spread_max", "ofi", "vpin", "kyle_lambda",
     "position", "cash", "fees",
 )
+WAKES = ("timeout", "feed", "fill", "end")
 
-cdef enum:
-    N_COLUMNS = 31          # MARKET_COLUMNS and three of the account
-    NEVER_BITS = 62
-
-cdef nanos_t NEVER = <nanos_t>1 << NEVER_BITS       # all times lie between -NEVER and NEVER
-
-
-ctypedef struct tape_t:             # columns of one stream, owned by Replay
-    const int64_t* time
-    const int8_t* side
-    const int32_t* tick
-    const int64_t* lots
-    Py_ssize_t n
-    Py_ssize_t exchange             # next row on the exchange clock
-    Py_ssize_t local                # next row on the local clock
-
-
-ctypedef struct replay_t:
-    exchange_t exchange
-    book_t book                     # what has been received
-    executor_t executor
-    sampler_t sampler               # what has been received since the last sample
-    tape_t deltas
-    tape_t trades
-    nanos_t feed_latency
-    nanos_t exchange_message        # time of the message that the exchange's book is in
-    bint executing                  # a target was ever set
-    bint sampling
-    const int64_t* sample_time
-    Py_ssize_t n_samples
-    Py_ssize_t sample
-    double* samples
-    const int64_t* target_time
-    const int64_t* target_lots
-    const cython.uchar* target_aggressive
-    const int64_t* target_stop
-    const int64_t* target_hold
-    const int64_t* target_timeout
-    const cython.uchar* target_give_up
-    Py_ssize_t n_targets
-    Py_ssize_t target
-    lots_t position                 # fills whose response has arrived
-    int64_t events
-    nanos_t now                     # local time reached
-    bint undecided                  # the executor has not yet looked at what is known now
-
-
-cdef inline nanos_t next_time(const tape_t* t, Py_ssize_t row) noexcept nogil:
-    return t.time[row] if row < t.n else NEVER
-
-
-cdef double local_mid(const replay_t* r) noexcept nogil:
-    """Mid of the received book in quote units, NaN when a side is empty."""
-    cdef tick_t bid = book_bid(&r.book), ask = book_ask(&r.book)
-    if bid == NO_KEY or ask == -NO_KEY:
-        return NAN
-    return 0.5 * (bid + ask) * r.exchange.tick_size
-
-
-cdef void receive(replay_t* r, nanos_t until) noexcept nogil:
-    """Everything that arrives up to local time `until`."""
-    cdef nanos_t limit = until - r.feed_latency, td, tt
-    cdef Py_ssize_t d = r.deltas.local, t = r.trades.local, n = r.deltas.n
-    cdef const int64_t* time = r.deltas.time
-    cdef const int8_t* side = r.deltas.side
-    cdef const int32_t* tick = r.deltas.tick
-    cdef const int64_t* lots = r.deltas.lots
-    cdef book_t* b = &r.book
-    tt = next_time(&r.trades, t)
-    while True:
-        td = time[d] if d < n else NEVER
-        if tt <= td:
-            if tt > limit:
-                break
-            if r.sampling:
-                sampler_trade(&r.sampler, r.trades.side[t], r.trades.tick[t], r.trades.lots[t])
-            t += 1
-            tt = next_time(&r.trades, t)
-            continue
-        if td > limit:
-            break
-        while d < n and time[d] == td:
-            if cython.unlikely(side[d] == 0):
-                book_clear(b)
-                sampler_gap(&r.sampler)
-            else:
-                book_set(b, side[d], tick[d], lots[d])
-            d += 1
-        book_settle(b)
-        if r.sampling:
-            sampler_book(&r.sampler, b, td + r.feed_latency)
-    r.deltas.local = d
-    r.trades.local = t
-
-
-cdef nanos_t next_received(const replay_t* r) noexcept nogil:
-    """Local time at which the next data arrive."""
-    cdef nanos_t t = min(next_time(&r.deltas, r.deltas.local),
-                         next_time(&r.trades, r.trades.local))
-    return t + r.feed_latency if t < NEVER else NEVER
-
-
-cdef void take_sample(replay_t* r, nanos_t now) noexcept nogil:
-    """One row of SAMPLE_COLUMNS: the market as received, the account as the exchange has it."""
-    cdef exchange_t* x = &r.exchange
-    cdef double* out = r.samples + r.sample * N_COLUMNS
-    sampler_row(&r.sampler, &r.book, now, x.tick_size, x.lot_size, x.multiplier, out)
-    out[MARKET_COLUMNS] = x.position * x.lot_size
-    out[MARKET_COLUMNS + 1] = x.cash
-    out[MARKET_COLUMNS + 2] = x.fees
-    r.sample += 1
-
-
-cdef void act(replay_t* r, nanos_t now) noexcept nogil:
-    """Let the executor look at the received book, and send what it asks for."""
-    cdef action_t action
-    cdef int64_t order = -1
-    if not r.executing:
-        return
-    action = executor_step(&r.executor, now, book_bid(&r.book), book_ask(&r.book),
-                           r.exchange.tick_size)
-    if action.act == WAIT:
-        return
-    if action.act == SEND:
-        order = exchange_request_submit(&r.exchange, now, action.side, action.tick,
-                                        action.lots, action.tif, r.executor.decision_mid)
-    else:
-        exchange_request_cancel(&r.exchange, now, r.executor.order)
-    executor_sent(&r.executor, order, &action)
-
-
-cdef void respond(replay_t* r, nanos_t now) noexcept nogil:
-    """Responses that have reached us."""
-    cdef message_t m
-    while bus_next(&r.exchange.responses, NEVER) <= now:
-        m = bus_pop(&r.exchange.responses)
-        if m.event == FILLED or m.event == PARTIALLY_FILLED:
-            r.position += r.exchange.orders[m.order].side * m.lots
-        if r.executing and m.order == r.executor.order:
-            executor_response(&r.executor, m.time, m.event, m.tick, m.lots)
-
-
-cdef void decide(replay_t* r, nanos_t now) noexcept nogil:
-    """Samples and scheduled targets that are due."""
-    cdef Py_ssize_t i
-    while r.sample < r.n_samples and r.sample_time[r.sample] <= now:
-        take_sample(r, now)
-    while r.target < r.n_targets and r.target_time[r.target] <= now:
-        i = r.target
-        r.executing = True
-        executor_target(&r.executor, now, r.target_lots[i], r.target_aggressive[i],
-                        r.target_stop[i], r.target_hold[i], r.target_timeout[i],
-                        r.target_give_up[i], local_mid(r))
-        r.target += 1
-
-
-cdef nanos_t next_decision(const replay_t* r) noexcept nogil:
-    cdef nanos_t t = NEVER
-    if r.sample < r.n_samples:
-        t = r.sample_time[r.sample]
-    if r.target < r.n_targets:
-        t = min(t, r.target_time[r.target])
-    if r.executing:
-        t = min(t, executor_timer(&r.executor))
-    return t
-
-
-cdef void trade_until(replay_t* r, nanos_t stop) noexcept nogil:
-    """Exchange data up to `stop`, or up to the first that causes a response."""
-    cdef Py_ssize_t d = r.deltas.exchange, t = r.trades.exchange, n = r.deltas.n
-    cdef const int64_t* time = r.deltas.time
-    cdef const int8_t* side = r.deltas.side
-    cdef const int32_t* tick = r.deltas.tick
-    cdef const int64_t* lots = r.deltas.lots
-    cdef exchange_t* x = &r.exchange
-    cdef nanos_t td, tt = next_time(&r.trades, t), message = r.exchange_message
-    cdef Py_ssize_t silent = x.responses.n
-    cdef bint alone = x.n_resting[0] + x.n_resting[1] == 0
-    while True:
-        td = time[d] if d < n else NEVER
-        if tt <= td:
-            if tt > stop:
-                break
-            book_settle(&x.book)
-            exchange_trade(x, tt, r.trades.side[t], r.trades.tick[t], r.trades.lots[t])
-            t += 1
-            tt = next_time(&r.trades, t)
-        else:
-            if td > stop:
-                break
-            if td != message:
-                book_settle(&x.book)
-                message = td
-            if cython.unlikely(side[d] == 0):
-                book_clear(&x.book)
-            elif alone:
-                book_set(&x.book, side[d], tick[d], lots[d])
-            else:
-                exchange_delta(x, td, side[d], tick[d], lots[d])
-            d += 1
-        if x.responses.n != silent:
-            break
-    r.events += d - r.deltas.exchange + t - r.trades.exchange
-    r.deltas.exchange = d
-    r.trades.exchange = t
-    r.exchange_message = message
-
-
-cdef void run(replay_t* r, nanos_t until) noexcept nogil:
-    """All that is known at `until`: local data and responses up to it, the exchange before it.
-
-    The executor's own look at `until` waits for the next call, as a target may still be set.
-    """
-    cdef nanos_t front, request, data
-    if r.undecided and r.now < until:
-        decide(r, r.now)
-        act(r, r.now)
-        r.undecided = False
-    while not (r.exchange.failed or r.book.failed or r.exchange.book.failed):
-        front = min(bus_next(&r.exchange.responses, NEVER), max(next_decision(r), r.now))
-        if r.executing and executor_watches(&r.executor):
-            front = min(front, next_received(r))
-        request = bus_next(&r.exchange.requests, NEVER)
-        # the exchange goes first where it is earlier; at the same time it goes last
-        trade_until(r, min(min(front, until) - 1, request))
-        if bus_next(&r.exchange.responses, NEVER) < front:
-            continue                            # a fill answers before the front: look again
-        data = min(next_time(&r.deltas, r.deltas.exchange),
-                   next_time(&r.trades, r.trades.exchange))
-        if request < front and request < until:
-            if data > request:
-                exchange_serve(&r.exchange)
-        elif data >= front or data >= until:    # else it stopped at a fill that answers later
-            if front > until:
-                break
-            r.now = front
-            receive(r, front)
-            respond(r, front)
-            decide(r, front)
-            if front == until:
-                r.undecided = True
-                break
-            act(r, front)
-    receive(r, until)
-    r.now = until
-
-
-cdef Py_ssize_t first_bad_row(const int64_t[::1] time, const int8_t[::1] side,
-                              const int32_t[::1] tick, const int64_t[::1] lots, nanos_t earliest,
-                              bint book) noexcept nogil:
-    """First row that breaks the rules of a tape, -1 when none does."""
-    cdef Py_ssize_t i
-    cdef nanos_t before = earliest
-    for i in range(time.shape[0]):
-        if time[i] < before or time[i] >= NEVER or tick[i] < 0:
-            return i
-        before = time[i]
-        if book:
-            if side[i] < -1 or side[i] > 1 or lots[i] < 0:
-                return i
-        elif (side[i] != 1 and side[i] != -1) or lots[i] <= 0:
-            return i
-    return -1
-
-
-cdef tuple attach(tape_t* t, str name, tuple old, columns, nanos_t earliest):
-    """Put new rows behind those still to be processed; the columns to keep alive."""
-    cdef const int64_t[::1] time
-    cdef const int8_t[::1] side
-    cdef const int32_t[::1] tick
-    cdef const int64_t[::1] lots
-    cdef Py_ssize_t done = min(t.exchange, t.local), bad
-    cdef bint book = name == "deltas"
-    time, side, tick, lots = columns
-    if time is None or side is None or tick is None or lots is None:
-        raise ValueError(f"{name}: expected four arrays, one was None")
-    if not time.shape[0] == side.shape[0] == tick.shape[0] == lots.shape[0]:
-        raise ValueError(f"{name}: columns differ in length: {[len(c) for c in columns]}")
-    if t.n > 0:
-        earliest = max(earliest, t.time[t.n - 1])
-    with nogil:
-        bad = first_bad_row(time, side, tick, lots, earliest, book)
-    if bad >= 0:
-        raise ValueError(
-            f"{name} row {bad}: time {time[bad]}, side {side[bad]}, tick {tick[bad]}, lots "
-            f"{lots[bad]}; expected times that never fall and start at {earliest} or later, "
-            "tick >= 0, and " + ("side -1, 0 or 1, lots >= 0" if book
-                                 else "side -1 or 1, lots > 0"))
-    if done < t.n:
-        columns = tuple([np.concatenate((a[done:], b)) for a, b in zip(old, columns)])
-        time, side, tick, lots = columns
-    t.n = time.shape[0]
-    t.exchange -= done
-    t.local -= done
-    t.time = &time[0] if t.n > 0 else NULL
-    t.side = &side[0] if t.n > 0 else NULL
-    t.tick = &tick[0] if t.n > 0 else NULL
-    t.lots = &lots[0] if t.n > 0 else NULL
-    return tuple(columns)
+cdef dict TIF_CODES = {name: code for code, name in enumerate(TIFS)}
 
 
 cdef object records(const void* items, Py_ssize_t n, dtype):
@@ -371,6 +58,13 @@ cdef nanos_t latency(str name, nanos_t value) except -1:
     return value
 
 
+cdef int64_t tif_code(str tif) except -1:
+    code = TIF_CODES.get(tif)
+    if code is None:
+        raise ValueError(f"tif must be one of {TIFS}, was {tif!r}")
+    return code
+
+
 @cython.final
 cdef class Replay:
     """One instrument's recorded market, replayed with own orders in it.
@@ -381,56 +75,67 @@ cdef class Replay:
         Quote units a tick, base units a lot.
     sample_times : ndarray of int64, optional
         Local times, rising, at which a row of `SAMPLE_COLUMNS` is taken.
+    sample_interval_ns : int
+        Instead of ``sample_times``: a row at each multiple of it from the first data on.
     vpin_bucket : float
         Volume of a VPIN bucket, base units; 0 calibrates it on the first
         ``vpin_calibration`` trades so that they would have filled ``vpin_buckets`` buckets.
     vpin_buckets, vpin_calibration : int
     kyle_window : int
         Samples in the rolling regression of Kyle's lambda, >= 3.
-    queue_model : {"power", "risk_averse", "strict"}
-        See `mrcore.exchange`.
+    queue_model : str
+        One of `mrcore.exchange.QUEUE_MODELS`, which `mrcore/queue.pxd` explains.
     queue_power : float
-        Exponent of the power model, > 0.
+        Exponent of the power models, > 0; the third argument of a kernel.
+    queue_table : ndarray of float64, optional
+        Of the ``table`` model: the share of a displayed decrease that happens behind an order,
+        at equally spaced shares F / (F + B) of the level before it, from 0 to 1.
+    queue_kernel : ctypes function or numba cfunc, optional
+        Of the ``kernel`` model: ``double behind(double front, double back, double power)``.
     partial_fills : bool
     entry_latency_ns, response_latency_ns, feed_latency_ns : int
-        Request to the exchange, response from it, data from it.
+        Request to the exchange, response from it, data from it. The feed's own delays, row by
+        row, take the place of ``feed_latency_ns`` where ``feed`` is given local times.
     maker_fee, taker_fee : float
         Fractions of the notional; negative for a rebate.
     multiplier : float
         Base units in one unit of size (contract value), > 0.
+    depth : bool
+        Keep all levels of the received book, for `levels` and `lots_at`; without it only its
+        touch is kept, at half the cost. Changes no result.
     window : int
         See `mrcore.book.L2Book`; changes no result.
 
     Notes
     -----
     ``feed`` the tape in chunks of any size, ``advance`` to a local time up to which it is
-    complete. Any chunking gives the same bits. One object belongs to one thread at a time;
-    the GIL is released while it runs, so two replays can run at once.
+    complete. Any chunking gives the same bits. The GIL is released while it runs, so replays
+    run at once on several threads; one object belongs to one thread at a time, and a call
+    from another one while it runs raises RuntimeError.
     """
 
-    cdef replay_t c
-    cdef tuple deltas, trades, targets
-    cdef const int64_t[::1] times
-    cdef double[:, ::1] rows
-
     def __cinit__(self, double tick_size, double lot_size, *, sample_times=None,
+                  nanos_t sample_interval_ns=0,
                   double vpin_bucket=0.0, Py_ssize_t vpin_buckets=50,
                   int64_t vpin_calibration=500, Py_ssize_t kyle_window=60,
-                  str queue_model="power", double queue_power=3.0, bint partial_fills=True,
+                  str queue_model="power", double queue_power=3.0, queue_table=None,
+                  queue_kernel=None, bint partial_fills=True,
                   nanos_t entry_latency_ns=0, nanos_t response_latency_ns=0,
                   nanos_t feed_latency_ns=0, double maker_fee=0.0, double taker_fee=0.0,
-                  double multiplier=1.0, int64_t window=1 << 15):
+                  double multiplier=1.0, bint depth=False, int64_t window=1 << 15):
         cdef replay_t* r = &self.c
         cdef exchange_t* x = &r.exchange
         cdef int failed = 0
-        if queue_model not in QUEUE_MODELS:
-            raise ValueError(f"queue_model must be one of {QUEUE_MODELS}, was {queue_model!r}")
         if vpin_buckets < 1 or vpin_calibration < 1 or kyle_window < 3 or window < 16:
             raise ValueError(
                 "vpin_buckets and vpin_calibration must be >= 1, kyle_window >= 3 and window >= "
                 f"16, were {vpin_buckets}, {vpin_calibration}, {kyle_window} and {window}")
         if not 0.0 <= vpin_bucket < INFINITY:
             raise ValueError(f"vpin_bucket must be >= 0, was {vpin_bucket}")
+        if not 0 <= sample_interval_ns < NEVER >> 2 or (sample_interval_ns and
+                                                        sample_times is not None):
+            raise ValueError(f"sample_interval_ns must be in [0, {NEVER >> 2}), and 0 where there "
+                             f"are sample_times, was {sample_interval_ns}")
         failed |= exchange_init(x, window)
         failed |= book_init(&r.book, window)
         executor_init(&r.executor)
@@ -444,28 +149,32 @@ cdef class Replay:
         x.multiplier = not_nan("multiplier", multiplier, True)
         x.maker_fee = not_nan("maker_fee", maker_fee, False)
         x.taker_fee = not_nan("taker_fee", taker_fee, False)
-        x.model = <queue_model_t><int>QUEUE_MODELS.index(queue_model)
-        x.power = not_nan("queue_power", queue_power, True)
+        self.queue_table = queue_table
+        self.queue_kernel = queue_kernel
+        queue_rule(&x.queue, queue_model, queue_power, self.queue_table, queue_kernel)
         x.partial_fills = partial_fills
         x.entry_latency = latency("entry_latency_ns", entry_latency_ns)
         x.response_latency = latency("response_latency_ns", response_latency_ns)
-        r.feed_latency = latency("feed_latency_ns", feed_latency_ns)
-        r.exchange_message = r.now = -NEVER
+        r.deltas.latency = r.trades.latency = latency("feed_latency_ns", feed_latency_ns)
+        r.now = -NEVER
+        r.known.time = -NEVER
+        r.known.bid = NO_KEY
+        r.known.ask = -NO_KEY
+        self.depth = depth
+        r.two_books = depth or feed_latency_ns == 0
         self.deltas = self.trades = ()
         self.times = np.empty(0, np.int64) if sample_times is None else sample_times
         if np.any(np.diff(self.times) <= 0):
             raise ValueError("sample_times must rise")
         r.n_samples = self.times.shape[0]
-        r.sampling = r.n_samples > 0
-        self.rows = np.full((r.n_samples, N_COLUMNS), np.nan)
-        if r.sampling:
+        r.interval = sample_interval_ns
+        r.first_sample = NEVER
+        r.sampling = r.n_samples > 0 or r.interval > 0
+        if r.n_samples > 0:
             r.sample_time = &self.times[0]
-            r.samples = &self.rows[0, 0]
 
     def __dealloc__(self):
-        exchange_free(&self.c.exchange)
-        book_free(&self.c.book)
-        sampler_free(&self.c.sampler)
+        loop_free(&self.c)
 
     # --------------------------------------------------------------------- the tape
 
@@ -474,25 +183,48 @@ cdef class Replay:
 
         Parameters
         ----------
-        deltas : (time int64, side int8, tick int32, lots int64)
+        deltas : (time int64, side int8, tick int32, lots int64[, local int64])
             Absolute sizes by exchange time; side 0 clears the book before a snapshot.
-        trades : (time int64, side int8, tick int32, lots int64)
+        trades : (time int64, side int8, tick int32, lots int64[, local int64])
             The side is the aggressor's.
 
         Raises
         ------
         ValueError
             At the first row that breaks the rules; nothing of the two has been taken.
+
+        Notes
+        -----
+        With ``local``, the time a row was received, decisions know it from then on; local
+        times come after the row's exchange time and do not fall. A message is received with
+        its last row.
         """
-        cdef tape_t kept = self.c.deltas
+        cdef replay_t* r = &self.c
+        cdef tape_t kept = r.deltas
         cdef tuple before = self.deltas
-        self.deltas = attach(&self.c.deltas, "deltas", self.deltas, deltas, self.c.now)
+        cdef nanos_t first
+        self.alone()
+        if len(deltas) != len(trades):
+            raise ValueError(f"deltas have {len(deltas)} columns, trades {len(trades)}: both or "
+                             "neither come with local times")
+        self.deltas = tape_attach(&r.deltas, "deltas", self.deltas, deltas, r.now)
         try:
-            self.trades = attach(&self.c.trades, "trades", self.trades, trades, self.c.now)
+            self.trades = tape_attach(&r.trades, "trades", self.trades, trades, r.now)
         except Exception:
-            self.c.deltas = kept
+            r.deltas = kept
             self.deltas = before
             raise
+        if not self.fed and len(deltas) == 5:
+            r.two_books = self.depth        # every row is received after it happened
+        self.fed = True
+        if r.interval > 0 and r.first_sample == NEVER:
+            first = NEVER
+            if r.deltas.n > 0:
+                first = tape_local(&r.deltas, 0)
+            if r.trades.n > 0:
+                first = min(first, tape_local(&r.trades, 0))
+            if first < NEVER:
+                r.first_sample = -(-first // r.interval) * r.interval
 
     def advance(self, nanos_t until_ns):
         """Run to the decision at local time `until_ns`, and return the events processed.
@@ -501,25 +233,46 @@ cdef class Replay:
         before then has happened. The tape must be complete up to it.
         """
         cdef int64_t before = self.c.events
-        if until_ns < self.c.now:
-            raise ValueError(f"cannot go back from {self.c.now} to {until_ns}")
-        if until_ns >= NEVER:
-            raise ValueError(f"until_ns must be below {NEVER}, was {until_ns}")
-        with nogil:
-            run(&self.c, until_ns)
-        self.check()
+        check_until(self.c.now, until_ns)
+        self.go(until_ns)
         return self.c.events - before
+
+    def wait_next(self, nanos_t timeout_ns, *, bint feed=False, bint fill=True):
+        """Run until something happens, or for `timeout_ns` of local time.
+
+        Parameters
+        ----------
+        timeout_ns : int
+            >= 0.
+        feed : bool
+            Wake when market data are received.
+        fill : bool
+            Wake when a fill is known.
+
+        Returns
+        -------
+        {"fill", "feed", "timeout", "end"}
+            What it was, a fill before data; "end" when nothing is left of what was fed, nor
+            on its way.
+        """
+        cdef replay_t* r = &self.c
+        check_timeout(timeout_ns)
+        self.started()
+        r.wake_feed = feed
+        r.wake_fill = fill
+        r.woken = TIMEOUT
+        try:
+            self.go(r.now + timeout_ns)
+        finally:
+            r.wake_feed = r.wake_fill = False
+        if r.woken == TIMEOUT and self.at_end():
+            return WAKES[END]
+        return WAKES[r.woken]
 
     def finish(self):
         """Run until all data fed, and the answers to what was sent by then, have been received."""
-        cdef replay_t* r = &self.c
-        cdef nanos_t last = 0
-        if r.deltas.n > 0:
-            last = r.deltas.time[r.deltas.n - 1]
-        if r.trades.n > 0:
-            last = max(last, r.trades.time[r.trades.n - 1])
-        last = max(last + r.feed_latency, r.now)
-        return self.advance(last + r.exchange.entry_latency + r.exchange.response_latency + 1)
+        cdef exchange_t* x = &self.c.exchange
+        return self.advance(self.last_received() + x.entry_latency + x.response_latency + 1)
 
     # --------------------------------------------------------------------- decisions
 
@@ -533,7 +286,7 @@ cdef class Replay:
         check_terms(stop_ticks, hold_ns, timeout_ns)
         self.c.executing = True
         executor_target(&self.c.executor, self.c.now, lots, aggressive, stop_ticks, hold_ns,
-                        timeout_ns, give_up, local_mid(&self.c))
+                        timeout_ns, give_up, loop_mid(&self.c))
         self.c.undecided = True
 
     def schedule(self, time_ns, lots, aggressive, stop_ticks, hold_ns, timeout_ns, give_up):
@@ -553,27 +306,80 @@ cdef class Replay:
         cdef const cython.uchar[::1] urgent = np.asarray(aggressive, bool).view(np.uint8)
         cdef const cython.uchar[::1] drop = np.asarray(give_up, bool).view(np.uint8)
         cdef Py_ssize_t i, n = time.shape[0]
-        columns = (time_ns, lots, aggressive, stop_ticks, hold_ns, timeout_ns, give_up)
-        if any([len(c) != n for c in columns]):
-            raise ValueError(f"columns differ in length: {[len(c) for c in columns]}")
-        if n and (np.any(np.diff(time_ns) < 0) or time[0] < r.now):
-            raise ValueError(f"times must not fall and must start at {r.now} or later")
+        self.alone()
+        same_lengths((time_ns, lots, aggressive, stop_ticks, hold_ns, timeout_ns, give_up))
+        self.in_order(time)
         for i in range(n):
             try:
                 check_terms(stop[i], hold[i], timeout[i])
             except ValueError as error:
                 raise ValueError(f"row {i}: {error}") from None
-        self.targets = (time, target, urgent, stop, hold, timeout, drop)
-        r.n_targets = n
-        r.target = 0
+        self.target_columns = (time, target, urgent, stop, hold, timeout, drop)
+        r.targets.n = n
+        r.targets.next = 0
         if n:
-            r.target_time = &time[0]
-            r.target_lots = &target[0]
-            r.target_aggressive = &urgent[0]
-            r.target_stop = &stop[0]
-            r.target_hold = &hold[0]
-            r.target_timeout = &timeout[0]
-            r.target_give_up = &drop[0]
+            r.targets.time = &time[0]
+            r.targets.lots = &target[0]
+            r.targets.aggressive = &urgent[0]
+            r.targets.stop = &stop[0]
+            r.targets.hold = &hold[0]
+            r.targets.timeout = &timeout[0]
+            r.targets.give_up = &drop[0]
+
+    def schedule_orders(self, time_ns, side, tick, lots, tif, cancel_ns):
+        """Orders known beforehand, as `submit` and `cancel` at these local times.
+
+        Replaces an earlier schedule. At one time what is sent goes before what is withdrawn.
+
+        Parameters
+        ----------
+        time_ns : ndarray of int64
+            When each order is sent; times must not fall.
+        side, tif : ndarray of int8
+            +1 buy, -1 sell; index into `mrcore.exchange.TIFS`.
+        tick, lots, cancel_ns : ndarray of int64
+            ``cancel_ns``: when it is withdrawn, not before it is sent; 0 for never.
+
+        Returns
+        -------
+        ndarray of int64
+            The orders' ids, filled in as they are sent; 0 before.
+        """
+        cdef replay_t* r = &self.c
+        cdef const int64_t[::1] sent = time_ns, ticks = tick, sizes = lots, cancel = cancel_ns
+        cdef const signed char[::1] sides = side, tifs = tif
+        cdef Py_ssize_t i, n = sent.shape[0]
+        self.alone()
+        same_lengths((time_ns, side, tick, lots, tif, cancel_ns))
+        self.in_order(sent)
+        for i in range(n):
+            if ((sides[i] != 1 and sides[i] != -1) or ticks[i] < 0 or sizes[i] <= 0
+                    or not 0 <= tifs[i] < len(TIFS) or (cancel[i] and cancel[i] < sent[i])):
+                raise ValueError(
+                    f"row {i}: expected side 1 or -1, tick >= 0, lots > 0, tif an index into "
+                    f"{TIFS} and cancel_ns 0 or {sent[i]} at the least, were {sides[i]}, "
+                    f"{ticks[i]}, {sizes[i]}, {tifs[i]} and {cancel[i]}")
+        withdrawn = np.flatnonzero(cancel_ns)
+        times = np.concatenate((time_ns, np.asarray(cancel_ns)[withdrawn]))
+        by_time = np.argsort(times, kind="stable")
+        order_ids = np.zeros(n, np.int64)
+        cdef const int64_t[::1] time = times[by_time]
+        cdef const int64_t[::1] row = np.concatenate((np.arange(n), withdrawn))[by_time]
+        cdef const cython.uchar[::1] withdraw = (by_time >= n).view(np.uint8)
+        cdef int64_t[::1] ids = order_ids
+        self.order_columns = (time, row, withdraw, sides, ticks, sizes, tifs, ids)
+        r.requests.n = time.shape[0]
+        r.requests.next = 0
+        if n:
+            r.requests.time = &time[0]
+            r.requests.order = &row[0]
+            r.requests.withdraw = &withdraw[0]
+            r.requests.side = &sides[0]
+            r.requests.tick = &ticks[0]
+            r.requests.lots = &sizes[0]
+            r.requests.tif = &tifs[0]
+            r.requests.order_id = &ids[0]
+        return order_ids
 
     def submit(self, side_t side, tick_t tick, lots_t lots, str tif="gtc"):
         """Send an order now, and return its id.
@@ -588,22 +394,87 @@ cdef class Replay:
             > 0.
         tif : {"gtc", "post_only", "ioc", "market"}
         """
+        cdef int64_t order_id
         self.started()
-        if (side != 1 and side != -1) or lots <= 0 or tick < 0 or tif not in TIFS:
-            raise ValueError(f"expected side 1 or -1, tick >= 0, lots > 0 and tif in {TIFS}, "
-                             f"were {side}, {tick}, {lots} and {tif!r}")
-        order = exchange_request_submit(&self.c.exchange, self.c.now, side, tick, lots,
-                                        TIFS.index(tif), local_mid(&self.c))
+        if (side != 1 and side != -1) or lots <= 0 or tick < 0:
+            raise ValueError(f"expected side 1 or -1, tick >= 0 and lots > 0, were {side}, {tick} "
+                             f"and {lots}")
+        order_id = loop_submit(&self.c, side, tick, lots, tif_code(tif), False, -1, False)
         self.check()
-        return order + 1
+        return order_id
 
     def cancel(self, int64_t order_id):
         """Ask now for an order to be withdrawn."""
         self.started()
         if not 1 <= order_id <= self.c.exchange.n_orders:
             raise ValueError(f"no order {order_id}: ids go from 1 to {self.c.exchange.n_orders}")
-        exchange_request_cancel(&self.c.exchange, self.c.now, order_id - 1)
+        loop_cancel(&self.c, order_id)
         self.check()
+
+    def cancel_all(self):
+        """Ask now for every open order to be withdrawn."""
+        self.started()
+        loop_cancel_all(&self.c)
+        self.check()
+
+    def quote(self, bid_tick, ask_tick, lots_t lots, *, int levels=1, tick_t step_ticks=1,
+              bint keep=True):
+        """Want post-only orders at these prices and behind them, and no other quotes.
+
+        Parameters
+        ----------
+        bid_tick, ask_tick : int or None
+            Best price of each side; None for no quotes there.
+        lots : int
+            Size of each order, > 0.
+        levels, step_ticks : int
+            Orders a side, and the ticks between them; >= 1.
+        keep : bool
+            Let quotes stand that are at a wanted price, with their place in the queue (and
+            what is left of their size); False sends all anew.
+
+        Notes
+        -----
+        Orders sent otherwise are left alone.
+        """
+        cdef tick_t bid = NO_KEY if bid_tick is None else bid_tick
+        cdef tick_t ask = -NO_KEY if ask_tick is None else ask_tick
+        self.started()
+        if lots <= 0 or levels < 1 or step_ticks < 1 or (bid < 0 and bid != NO_KEY) or ask < 0:
+            raise ValueError("expected lots > 0, levels and step_ticks >= 1 and prices >= 0, were "
+                             f"{lots}, {levels}, {step_ticks}, {bid_tick} and {ask_tick}")
+        loop_quote(&self.c, bid, ask, lots, levels, step_ticks, keep)
+        self.check()
+
+    def run(self, nanos_t until_ns, *, on_fill=None, on_feed=None, on_timer=None,
+            nanos_t every_ns=0):
+        """Run to local time `until_ns`, calling back only where a condition holds.
+
+        Parameters
+        ----------
+        until_ns : int
+        on_fill, on_feed, on_timer : callable, optional
+            Called with this replay when a fill is known, when data are received, and each
+            ``every_ns`` from now.
+        every_ns : int
+            > 0 where there is an ``on_timer``.
+        """
+        cdef nanos_t timer, stop
+        self.started()
+        if on_timer is not None and every_ns < 1:
+            raise ValueError(f"every_ns must be > 0 for on_timer, was {every_ns}")
+        timer = self.c.now + every_ns if on_timer is not None else NEVER
+        while self.c.now < until_ns:
+            stop = min(until_ns, timer)
+            woken = self.wait_next(stop - self.c.now, feed=on_feed is not None,
+                                   fill=on_fill is not None)
+            if woken == "fill":
+                on_fill(self)
+            elif woken == "feed":
+                on_feed(self)
+            if self.c.now == timer and woken in ("timeout", "end"):
+                timer += every_ns
+                on_timer(self)
 
     # --------------------------------------------------------------------- what is known
 
@@ -615,14 +486,50 @@ cdef class Replay:
     @property
     def bid_tick(self):
         """Best bid received, None when there is none."""
-        cdef tick_t tick = book_bid(&self.c.book)
-        return None if tick == NO_KEY else tick
+        return None if self.c.known.bid == NO_KEY else self.c.known.bid
 
     @property
     def ask_tick(self):
         """Best ask received, None when there is none."""
-        cdef tick_t tick = book_ask(&self.c.book)
-        return None if tick == -NO_KEY else tick
+        return None if self.c.known.ask == -NO_KEY else self.c.known.ask
+
+    @property
+    def bid_lots(self):
+        """Size of the best bid received, 0 when there is none."""
+        return self.c.known.bid_lots
+
+    @property
+    def ask_lots(self):
+        """Size of the best ask received, 0 when there is none."""
+        return self.c.known.ask_lots
+
+    @property
+    def mid(self):
+        """Mid of the received book in quote units, NaN when a side is empty."""
+        return loop_mid(&self.c)
+
+    def levels(self, Py_ssize_t n=10):
+        """Best `n` levels received: ticks and lots of the bids, then of the asks.
+
+        Returns
+        -------
+        tuple of four ndarray of int64
+            Best first.
+        """
+        self.deep()
+        if n < 0:
+            raise ValueError(f"n must be >= 0, was {n}")
+        return (*side_columns(&self.c.book, 0, n), *side_columns(&self.c.book, 1, n))
+
+    def lots_at(self, side_t side, tick_t tick):
+        """Size received at one price, 0 when there is none."""
+        self.deep()
+        return book_lots(&self.c.book, side, tick)
+
+    @property
+    def open_orders(self):
+        """Orders that may still live, as far as we know."""
+        return self.c.n_working
 
     @property
     def position_lots(self):
@@ -645,22 +552,22 @@ cdef class Replay:
         return self.c.exchange.fees
 
     @property
-    def mid(self):
-        """Mid of the received book in quote units, NaN when a side is empty."""
-        return local_mid(&self.c)
-
-    @property
     def counters(self):
         """Events processed, messages that left the book crossed, deletes of unknown levels."""
         return {
             "events": self.c.events,
-            "crossed": self.c.book.crossed,
-            "unknown_deletes": self.c.book.unknown_deletes,
+            "crossed": self.c.exchange.book.crossed,
+            "unknown_deletes": self.c.exchange.book.unknown_deletes,
         }
 
     def samples(self):
         """Rows of `SAMPLE_COLUMNS` taken so far, float64."""
-        return np.array(self.rows[:self.c.sample])
+        cdef Py_ssize_t n = self.c.sample - self.c.first_row
+        out = np.empty((n, N_COLUMNS))
+        cdef double[:, ::1] rows = out
+        if n > 0:
+            memcpy(&rows[0, 0], self.c.rows, n * N_COLUMNS * sizeof(double))
+        return out
 
     def orders(self):
         """All orders as the exchange last knew them, ORDER_DTYPE."""
@@ -674,12 +581,86 @@ cdef class Replay:
         """Every execution, FILL_DTYPE."""
         return records(self.c.exchange.fills, self.c.exchange.n_fills, FILL_DTYPE)
 
+    # --------------------------------------------------------------------- inside
+
+    cdef bint at_end(self) noexcept:
+        cdef replay_t* r = &self.c
+        return (r.deltas.exchange == r.deltas.n and r.trades.exchange == r.trades.n
+                and r.deltas.received == r.deltas.n and r.trades.received == r.trades.n
+                and r.n_touches == 0 and r.exchange.requests.n == 0
+                and r.exchange.responses.n == 0)
+
+    cdef nanos_t last_received(self) noexcept:
+        """Local time of the last row fed."""
+        cdef replay_t* r = &self.c
+        cdef nanos_t last = r.now
+        if r.deltas.n > 0:
+            last = max(last, tape_local(&r.deltas, r.deltas.n - 1))
+        if r.trades.n > 0:
+            last = max(last, tape_local(&r.trades, r.trades.n - 1))
+        return last
+
+    cdef int free_to_run(self) except -1:
+        self.alone()
+        if self.joined:
+            raise ValueError("this replay is part of a Portfolio: advance that")
+        return 0
+
+    cdef int go(self, nanos_t until) except -1:
+        cdef replay_t* r = &self.c
+        self.free_to_run()
+        self.busy = True
+        with nogil:
+            loop_run(&r, 1, until)
+        self.busy = False
+        self.check()
+        return 0
+
+    cdef int alone(self) except -1:
+        if self.busy:
+            raise RuntimeError("this replay is running on another thread; one object belongs to "
+                               "one thread at a time")
+        return 0
+
     cdef int started(self) except -1:
+        self.alone()
         if self.c.now == -NEVER:
             raise ValueError("advance to the time of the decision first")
         return 0
 
-    cdef int check(self) except -1:
-        if self.c.exchange.failed or self.c.book.failed or self.c.exchange.book.failed:
-            raise MemoryError("no memory for the order log or the far levels of the book")
+    cdef int deep(self) except -1:
+        self.alone()
+        if not self.depth:
+            raise ValueError("only the touch of the received book is kept; make the Replay with "
+                             "depth=True")
         return 0
+
+    cdef int in_order(self, const int64_t[::1] time) except -1:
+        if time.shape[0] and (np.any(np.diff(time) < 0) or time[0] < self.c.now):
+            raise ValueError(f"times must not fall and must start at {self.c.now} or later")
+        return 0
+
+    cdef int check(self) except -1:
+        if loop_failed(&self.c):
+            raise MemoryError("no memory for the logs or the far levels of the book")
+        return 0
+
+
+cdef int same_lengths(tuple columns) except -1:
+    if len({len(c) for c in columns}) != 1:
+        raise ValueError(f"columns differ in length: {[len(c) for c in columns]}")
+    return 0
+
+
+cdef int check_until(nanos_t now, nanos_t until) except -1:
+    if until < now:
+        raise ValueError(f"cannot go back from {now} to {until}")
+    if until >= NEVER:
+        raise ValueError(f"until_ns must be below {NEVER}, was {until}")
+    return 0
+
+
+cdef int check_timeout(nanos_t timeout) except -1:
+    if not 0 <= timeout < NEVER >> 2:
+        raise ValueError(f"timeout_ns must be in [0, {NEVER >> 2}), was {timeout}")
+    return 0

@@ -3,19 +3,22 @@
 import numpy as np
 import pandas as pd
 
-from mrtrade.backtest.ledger import round_trips
+from mrtrade.backtest import presets
+from mrtrade.backtest.ledger import funding_paid, round_trips
 from mrtrade.backtest.manifest import build
 from mrtrade.backtest.metrics import summarise
 from mrtrade.backtest.result import Result
 from mrtrade.backtest.waterfall import waterfall
 from mrtrade.clock import from_ns
+from mrtrade.config import BacktestConfig
+from mrtrade.instruments import LINEAR
 
 START = 1_723_161_253_000_000_000  # 2024-08-08 23:54:13 UTC
 SECOND = 10**9
 CAPITAL = 10_000.0
 
 
-def fills_of(rows, capital=CAPITAL, multiplier=1.0):
+def fills_of(rows, capital=CAPITAL, contract=LINEAR):
     """Fills from (second, side, price, quantity, is_maker, fee, mid, decision_mid)."""
     names = ["second", "side", "price", "quantity", "is_maker", "fee", "mid", "decision_mid"]
     frame = pd.DataFrame(rows, columns=names).astype(
@@ -23,13 +26,13 @@ def fills_of(rows, capital=CAPITAL, multiplier=1.0):
         | dict.fromkeys(("price", "quantity", "fee", "mid", "decision_mid"), float)
     )
     signed = frame["side"] * frame["quantity"]
-    paid = signed * frame["price"] * multiplier + frame["fee"]
+    paid = signed * contract.value(frame["price"]) + frame["fee"]
     frame.insert(0, "time", from_ns(START + frame.pop("second").to_numpy() * SECOND))
     frame.insert(1, "order_id", np.arange(1, len(frame) + 1))
     return frame.assign(position=signed.cumsum().round(9), cash=capital - paid.cumsum())
 
 
-def equity_of(fills, mids, capital=CAPITAL, multiplier=1.0, step=1):
+def equity_of(fills, mids, capital=CAPITAL, contract=LINEAR, step=1):
     """Marks every `step` seconds from the start at the given mids."""
     times = START + np.arange(len(mids)) * step * SECOND
     at = np.searchsorted(fills["time"].array.asi8, times, side="left")
@@ -43,7 +46,7 @@ def equity_of(fills, mids, capital=CAPITAL, multiplier=1.0, step=1):
             "position": position,
             "cash": cash,
             "fees": fees,
-            "equity": cash + np.where(position == 0.0, 0.0, position * mids * multiplier),
+            "equity": cash + np.where(position == 0.0, 0.0, position * contract.value(mids)),
         },
         index=from_ns(times).rename("time"),
     )
@@ -58,22 +61,50 @@ def orders_of(fills):
     return both.sort_values(["order_id", "event"], kind="stable", ignore_index=True)[columns]
 
 
+def rates_of(rows):
+    """Settlements from (second, rate, mark)."""
+    frame = pd.DataFrame(rows, columns=["second", "rate", "mark"])
+    frame.insert(0, "time", from_ns(START + frame.pop("second").to_numpy(np.int64) * SECOND))
+    return frame.astype({"rate": float, "mark": float})
+
+
+NO_RATES = rates_of([])
+
+
 def manifest_of(**config):
-    plain = {
-        "store": "/somewhere/store",
-        "strategy": {"name": "statistical", "params": {"entry_z": 2.0}},
-        "capital": CAPITAL,
-        "latency": {"feed_ms": 5.0},
+    plain = BacktestConfig(
+        store="/somewhere/store",
+        exchange="BINANCE",
+        symbol="BTC/USDT",
+        strategy={"name": "statistical", "params": {"entry_z": 2.0}},
+        capital=CAPITAL,
+    ).model_dump(mode="json")
+    instrument = {
+        **{"exchange": "BINANCE", "symbol": "BTC/USDT", "tick_size": 0.1, "lot_size": 0.001},
+        **{"multiplier": 1.0, "inverse": False, "maker_fee": 0.0, "taker_fee": 0.0},
     }
-    instrument = {"exchange": "BINANCE", "symbol": "BTC/USDT", "multiplier": 1.0}
     data = {
         "fingerprint": "ab" * 32,
         "start": "2024-08-08 23:54:13 UTC",
         "end": "2024-08-09 00:05:03 UTC",
         "deltas": 1000,
         "trades": 20,
+        "settlements": 0,
     }
     return build(plain | config, instrument, data)
+
+
+def presets_of(net):
+    """Four answers, the kinder the better."""
+    names = ("optimistic", "queue", "risk_averse", "strict")
+    return presets.frame(
+        {
+            **{"preset": name, "model": name.replace("queue", "power"), "net": net - i},
+            **{"gross": net, "costs": float(i), "rested": 10, "rested_filled_pct": 80.0 - 10 * i},
+            **{"maker_pct": None, "fills": 8 - i, "turnover": 0.0},
+        }
+        for i, name in enumerate(names)
+    )
 
 
 def result_of(fills, equity, **config):
@@ -85,6 +116,8 @@ def result_of(fills, equity, **config):
         orders=orders,
         equity=equity,
         trades=trades,
+        funding=funding_paid(fills, NO_RATES),
+        presets=presets_of(stats["Net PnL [settlement]"]),
         stats=stats,
         notes=notes,
         costs=waterfall(fills, last),

@@ -6,15 +6,15 @@ import pandas as pd
 import pytest
 
 from mrtrade.backtest import engine, run
-from mrtrade.backtest.engine import decisions
 from mrtrade.backtest.manifest import sha256
+from mrtrade.backtest.targets import decisions, hold_ns, stop_ticks
 from mrtrade.clock import from_ns, to_ns
 from mrtrade.errors import ConfigError, RunError
 from mrtrade.strategies import Strategy, Target
 
 from .make import START
 
-FRAMES = ("fills", "orders", "equity", "trades")
+FRAMES = ("fills", "orders", "equity", "trades", "funding", "presets")
 
 
 def assert_same(a, b):
@@ -34,7 +34,7 @@ def test_a_run_trades_and_its_books_balance(plain):
     assert len(plain.fills) > 20
     assert plain.stats["Fills"] == len(plain.fills)
     net = plain.equity["equity"].iloc[-1] - 10_000.0
-    assert plain.stats["Net PnL [quote]"] == net
+    assert plain.stats["Net PnL [settlement]"] == net
     assert plain.costs.net == pytest.approx(net, abs=1e-8)
     assert abs(plain.costs.residual) < 1e-9
     assert plain.trades["pnl"].sum() == pytest.approx(net, abs=1e-8)
@@ -129,7 +129,7 @@ def test_a_strategy_that_only_streams_is_driven_and_sees_its_account(market, mon
 
     monkeypatch.setattr("mrtrade.strategies.make_strategy", lambda name, params: Watcher(params))
     fast = {"execution": {"mode": "aggressive"}, "latency": {"response_ms": 700.0}}
-    result = run(market | fast)
+    result = run(market | fast | {"queue": {"compare": False}})
     assert len(result.fills) > 20
     assert result.manifest["code"]["strategy"] == sha256(Path(__file__))
     assert len(seen) == len(result.equity)
@@ -163,7 +163,7 @@ def test_no_signal_gives_exactly_nothing(market, tmp_path):
     assert len(result.fills) == len(result.orders) == len(result.trades) == 0
     assert (result.equity["equity"] == 10_000.0).all()
     assert [amount for _, amount in result.costs.steps()] == [0.0] * 6
-    assert result.stats["Net PnL [quote]"] == 0.0
+    assert result.stats["Net PnL [settlement]"] == 0.0
 
 
 def test_fees_are_the_configured_fractions(market, plain):
@@ -194,8 +194,8 @@ def test_targets_become_changes_only():
 
 
 def test_limits_that_no_clock_can_show_are_none():
-    assert engine._hold_ns(np.array([np.inf, np.nan, 1e10, 1.0])).tolist() == [0, 0, 0, 10**9]
-    assert engine._stop_ticks(np.array([np.inf, 1e300]), 1.0, 0.1).tolist() == [0, 0]
+    assert hold_ns(np.array([np.inf, np.nan, 1e10, 1.0])).tolist() == [0, 0, 0, 10**9]
+    assert stop_ticks(np.array([np.inf, 1e300]), 1.0, 0.1).tolist() == [0, 0]
 
 
 def test_a_target_out_of_range_is_an_error():
@@ -215,11 +215,6 @@ def test_the_capital_is_the_default_size(market):
     first = result.equity["mid"].iloc[0]
     largest = result.fills["position"].abs().max()
     assert 0.5 < largest * first / 30_000.0 <= 1.0 + 1e-9
-
-
-def test_inverse_contracts_are_refused(market):
-    with pytest.raises(ConfigError, match="inverse"):
-        run(market | {"instrument": market["instrument"] | {"inverse": True}})
 
 
 ALWAYS = """

@@ -6,10 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mrtrade.backtest.ledger import TRADE_COLUMNS, check_books, round_trips
+from mrtrade.backtest.ledger import TRADE_COLUMNS, check_books, funding_paid, round_trips
 from mrtrade.errors import RunError
+from mrtrade.instruments import Contract
 
-from .make import CAPITAL, equity_of, fills_of, random_result
+from .make import CAPITAL, equity_of, fills_of, random_result, rates_of
+
+TENFOLD = Contract(10.0)
 
 lots = st.integers(1, 50)
 some_fills = st.lists(
@@ -110,12 +113,88 @@ def test_no_fills_no_trips():
 def test_a_multiplier_scales_money_and_not_quantity():
     fills = fills_of(
         [(0, 1, 100.0, 1.0, True, 0.0, 100.0, 100.0), (1, -1, 101.0, 1.0, True, 0.0, 100.0, 100.0)],
-        multiplier=10.0,
+        contract=TENFOLD,
     )
-    trips = round_trips(fills, 0.0, multiplier=10.0)
+    trips = round_trips(fills, 0.0, TENFOLD)
     assert trips["pnl"].tolist() == [10.0]
     assert trips["quantity"].tolist() == [1.0]
-    check_books(fills, equity_of(fills, [100.0, 101.0], multiplier=10.0), CAPITAL, 10.0)
+    check_books(fills, equity_of(fills, [100.0, 101.0], contract=TENFOLD), CAPITAL, TENFOLD)
+
+
+INVERSE = Contract(100.0, inverse=True)
+
+
+@given(some_fills)
+def test_the_trips_of_an_inverse_contract_sum_to_the_account(rows):
+    fills = fills_of(
+        [
+            (i, side, float(tick), float(size), maker, 1e-4 * size * 100 / tick, tick, 1000.0)
+            for i, (side, size, tick, maker) in enumerate(rows)
+        ],
+        capital=10.0,
+        contract=INVERSE,
+    )
+    equity = equity_of(fills, [1000.0] * (len(rows) + 1), capital=10.0, contract=INVERSE)
+    trips = round_trips(fills, 1000.0, INVERSE)
+    assert trips["pnl"].sum() == pytest.approx(equity["equity"].iloc[-1] - 10.0, abs=1e-11)
+    check_books(fills, equity, 10.0, INVERSE)
+
+
+def test_an_inverse_trip_by_hand():
+    # 3 contracts of 100 dollars bought at 50,000 and 1 at 40,000; all sold at 62,500.
+    fills = fills_of(
+        [
+            (0, 1, 50_000.0, 3.0, True, 0.0, 50_000.0, 50_000.0),
+            (1, 1, 40_000.0, 1.0, False, 0.0, 40_000.0, 40_000.0),
+            (2, -1, 62_500.0, 4.0, False, 1e-6, 62_500.0, 62_500.0),
+        ],
+        capital=1.0,
+        contract=INVERSE,
+    )
+    (trip,) = round_trips(fills, 1.0, INVERSE).to_dict("records")
+    paid = 3 * 100 / 50_000 + 100 / 40_000
+    assert trip["entry_price"] == pytest.approx(400 / paid)  # what 4 contracts cost in bitcoin
+    assert trip["exit_price"] == 62_500.0
+    assert trip["gross"] == pytest.approx(paid - 400 / 62_500)
+    assert trip["pnl"] == pytest.approx(paid - 400 / 62_500 - 1e-6)
+    assert trip["return_bps"] == pytest.approx(1e4 * trip["pnl"] / paid)
+
+
+def test_funding_by_hand():
+    fills = fills_of(
+        [
+            (10, 1, 100.0, 2.0, True, 0.0, 100.0, 100.0),
+            (20, -1, 100.0, 3.0, True, 0.0, 100.0, 100.0),
+        ]
+    )
+    rates = rates_of(
+        [
+            (5, 0.01, 100.0),  # flat
+            (10, 0.01, 100.0),  # still flat: the payment comes before a fill of its time
+            (15, 0.01, 110.0),  # long 2 at a positive rate: pays
+            (20, -0.01, 100.0),  # long 2 at a negative rate: receives
+            (25, 0.01, 120.0),  # short 1: receives
+        ]
+    )
+    paid = funding_paid(fills, rates)
+    assert list(paid.columns) == ["time", "rate", "mark", "position", "paid"]
+    assert paid["position"].tolist() == [2.0, 2.0, -1.0]
+    np.testing.assert_allclose(paid["paid"], [2.2, -2.0, -1.2])
+    trips = round_trips(fills, 100.0, funding=paid)
+    np.testing.assert_allclose(trips["funding"], [0.2, -1.2])
+    np.testing.assert_allclose(trips["pnl"], [-0.2, 1.2])
+    inverse = funding_paid(fills, rates, INVERSE)["paid"]
+    np.testing.assert_allclose(inverse, [200 * 0.01 / 110, -200 * 0.01 / 100, -100 * 0.01 / 120])
+
+
+def test_funding_belongs_to_the_books():
+    fills = fills_of([(1, 1, 100.0, 2.0, True, 0.0, 100.0, 100.0)])
+    paid = funding_paid(fills, rates_of([(3, 0.01, 100.0)]))
+    equity = equity_of(fills, [100.0] * 6)
+    with pytest.raises(RunError, match="cash at mark 4"):
+        check_books(fills, equity, CAPITAL, funding=paid)
+    equity.loc[equity.index[4:], ["cash", "equity"]] -= 2.0
+    check_books(fills, equity, CAPITAL, funding=paid)
 
 
 @pytest.mark.parametrize(

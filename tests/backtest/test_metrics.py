@@ -8,6 +8,7 @@ from scipy import stats as scipy_stats
 
 from mrtrade.backtest import metrics
 from mrtrade.backtest.ledger import round_trips
+from mrtrade.backtest.text import spell
 from mrtrade.clock import NS_PER_DAY
 
 from .make import CAPITAL, START, equity_of, fills_of, orders_of, random_result
@@ -139,7 +140,7 @@ def test_daily_returns_count_from_the_start():
     ],
 )
 def test_spans_are_spelled(ns, text):
-    assert metrics.spell(ns) == text
+    assert spell(ns) == text
 
 
 def summary(fills, equity):
@@ -191,7 +192,7 @@ def test_the_figures_of_a_long_run():
     assert stats["Annual return, 365 days [%]"] == pytest.approx(100 * growth)
     assert stats["Calmar, 365 days"] == pytest.approx(growth / deepest)
     assert stats["Max drawdown [%]"] == pytest.approx(100 * deepest)
-    assert stats["Net PnL [quote]"] == pytest.approx(10 * daily.sum())
+    assert stats["Net PnL [settlement]"] == pytest.approx(10 * daily.sum())
     assert 0.0 < stats["PSR(0), version of 2012"] < 1.0
 
 
@@ -218,23 +219,23 @@ def test_activity_by_hand():
     assert stats["Round trips"] == 2
     assert stats["Win rate [%]"] == 50.0
     assert stats["Mean hold time [s]"] == 3.0
-    assert stats["Mean PnL of a round trip [quote]"] == pytest.approx((0.8 - 2.2) / 2)
-    assert stats["Turnover [quote]"] == 607.0
+    assert stats["Mean PnL of a round trip [settlement]"] == pytest.approx((0.8 - 2.2) / 2)
+    assert stats["Turnover [settlement]"] == 607.0
     assert stats["Maker share [%]"] == pytest.approx(100 * 100 / 607)
     assert (stats["Orders"], stats["Fills"]) == (4, 4)
     assert stats["Orders filled [%]"] == 100.0
     assert stats["Time in the market [%]"] == 60.0
-    assert stats["Last position [base]"] == 0.0
+    assert stats["Last position [units]"] == 0.0
     assert set(notes) == set(RATIOS)
 
 
 def test_a_run_without_fills():
     fills = fills_of([])
     stats, notes = summary(fills, equity_of(fills, [100.0, 101.0]))
-    assert stats["Net PnL [quote]"] == 0.0
+    assert stats["Net PnL [settlement]"] == 0.0
     assert stats["Win rate [%]"] is None
     assert notes["Win rate [%]"] == "no round trip was closed"
     assert notes["Maker share [%]"] == "no fills"
     assert stats["Max drawdown [%]"] == 0.0
     empty, _ = summary(fills, equity_of(fills, []))
-    assert empty["Net PnL [quote]"] == 0.0
+    assert empty["Net PnL [settlement]"] == 0.0

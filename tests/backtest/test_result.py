@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from mrtrade.backtest import plots, report
-from mrtrade.backtest.result import OUTPUTS, Result
+from mrtrade.backtest.result import FRAMES, OUTPUTS, Result
 from mrtrade.errors import RunError
 
 from .make import equity_of, fills_of, random_result, result_of
@@ -24,7 +24,7 @@ IDLE = result_of(NOTHING, equity_of(NOTHING, [100.0, 101.0, 99.0]))
 
 
 def assert_same(a, b):
-    for name in ("fills", "orders", "equity", "trades"):
+    for name in (*FRAMES, "presets"):
         pd.testing.assert_frame_equal(getattr(a, name), getattr(b, name))
     pd.testing.assert_series_equal(a.stats, b.stats)
     assert (a.notes, a.costs, a.manifest, a.timing) == (b.notes, b.costs, b.manifest, b.timing)
@@ -138,8 +138,8 @@ def test_the_console_table_is_short(result):
     console = Console(width=100, record=True, file=io.StringIO())
     console.print(result)
     text = console.export_text()
-    assert len(text.rstrip().splitlines()) <= 25
-    for word in ("Net PnL", "Sharpe", "too short", "Gross", "Funding", "USDT"):
+    assert len(text.rstrip().splitlines()) <= 27
+    for word in ("Net PnL", "Sharpe", "too short", "Gross", "Funding", "USDT", "strict"):
         assert word in text
 
 
@@ -174,7 +174,7 @@ def test_the_report_stands_alone(tmp_path, result):
     assert len(text.encode()) < 1_000_000
     assert "/somewhere/store" not in text  # where the data lie is not what they are
     svgs = re.findall(r"<svg.*?</svg>", text, flags=re.DOTALL)
-    assert len(svgs) == 2
+    assert len(svgs) == 3
     ids = []
     for svg in svgs:
         for element in ET.fromstring(svg.replace("xlink:", "")).iter():

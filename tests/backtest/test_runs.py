@@ -50,7 +50,7 @@ def test_a_run_is_listed(saved):
     assert row["run_id"] == saved.name == result.manifest["run_id"]
     assert row["strategy"].endswith("fade.py")
     assert row["symbol"] == "BTC/USDT"
-    assert row["net_pnl"] == result.stats["Net PnL [quote]"]
+    assert row["net_pnl"] == result.stats["Net PnL [settlement]"]
     assert list_runs(saved.parent / "none") == []
 
 

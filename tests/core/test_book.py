@@ -89,6 +89,100 @@ def test_any_chunking_gives_the_same_book(rows, cuts):
     same_state(whole, parts)
 
 
+def touch_of(book):
+    """As `L2Book.touch` writes it."""
+    sides = []
+    for side, none in ((1, -(2**31)), (-1, 2**31 - 1)):
+        tick = book.best(side)
+        sides += [none, 0] if tick is None else [tick, book.levels[side][tick]]
+    return sides
+
+
+@given(ROWS, st.integers(0, 150))
+def test_the_touch_after_each_row(rows, cut):
+    truth, expected = OracleBook(), []
+    for side, tick, lots, _ in rows:
+        if side:
+            truth.update(side, tick, lots)
+        else:
+            truth.clear()
+        truth.settle()
+        expected.append(touch_of(truth))
+    book, applied = L2Book(TICK, LOT, window=16), L2Book(TICK, LOT)
+    parts = [book.touch(*(c[a] for c in columns(rows)[:3])) for a in np.s_[:cut, cut:]]
+    got = np.column_stack([np.concatenate(c) for c in zip(*parts, strict=True)])
+    np.testing.assert_array_equal(got, np.reshape(expected, (-1, 4)))
+    side, tick, lots, _ = columns(rows)
+    applied.apply(side, tick, lots, np.arange(len(rows)))
+    assert as_dicts(book) == as_dicts(applied) == [truth.levels[1], truth.levels[-1]]
+    assert book.crossed == truth.crossed
+
+
+@given(ROWS, st.integers(0, 150))
+def test_the_touch_by_message(rows, cut):
+    """A message is resolved at its last row; rows before it show the book as it stood."""
+    side, tick, lots, message = columns(rows)
+    truth, expected = OracleBook(), []
+    for i, row in enumerate(rows):
+        if row[0]:
+            truth.update(*row[:3])
+        else:
+            truth.clear()
+        if i + 1 == len(rows) or rows[i + 1][3]:
+            truth.settle()
+        expected.append(touch_of(truth))
+    cut = int(np.searchsorted(message, message[cut])) if cut < len(rows) else 0
+    book, applied = L2Book(TICK, LOT, window=16), L2Book(TICK, LOT, window=16)
+    out = book.touch(side[:0], tick[:0], lots[:0], message[:0])
+    parts = [
+        out,
+        *(book.touch(*(c[a] for c in (side, tick, lots, message))) for a in np.s_[:cut, cut:]),
+    ]
+    got = np.column_stack([np.concatenate(c) for c in zip(*parts, strict=True)])
+    np.testing.assert_array_equal(got, np.reshape(expected, (-1, 4)))
+    applied.apply(side, tick, lots, message)
+    assert applied.bid_tick == book.bid_tick  # read: the last message is over
+    same_state(book, applied)
+
+
+def test_touch_writes_where_it_is_told():
+    side, tick, lots, _ = columns([(1, 100, 2, True), (-1, 101, 3, True)])
+    out = tuple(np.full(2, 7, kind) for kind in (np.int32, np.int64) * 2)
+    assert L2Book(TICK, LOT).touch(side, tick, lots, out=out) is out
+    assert [c.tolist() for c in out] == [[100, 100], [2, 2], [2**31 - 1, 101], [0, 3]]
+    with pytest.raises(ValueError, match="differ in length"):
+        L2Book(TICK, LOT).touch(side[:1], tick[:1], lots[:1], out=out)
+    with pytest.raises(ValueError, match="waits"):
+        L2Book(TICK, LOT, await_snapshot=True).touch(side, tick, lots)
+
+
+def test_touch_drops_what_the_snapshot_had():
+    book = L2Book(TICK, LOT)
+    book.snapshot(*columns([(1, 100, 5, True), (-1, 102, 5, True)])[:3], 11)
+    side, tick, lots, _ = columns([(1, 101, 1, True), (1, 101, 2, True)])
+    bid_tick, bid_lots, _, _ = book.touch(side, tick, lots, np.array([11, 12]))
+    assert (bid_tick.tolist(), bid_lots.tolist(), book.stale_rows) == ([100, 101], [5, 2], 1)
+
+
+def test_touch_refuses_what_32_bits_cannot_hold():
+    book = L2Book(0.01, 1.0)
+    book.apply_float(np.zeros(1, np.uint8), np.array([1e8]), np.ones(1))
+    side, tick, lots, _ = columns([(1, 100, 1, True)])
+    with pytest.raises(OverflowError, match="32 bits"):
+        book.touch(side, tick, lots)
+    assert book.bid_tick == 100
+
+
+@pytest.mark.parametrize("method", ["apply", "touch"])
+def test_a_negative_size_names_its_row(method):
+    side, tick, lots, message = columns([(1, 100, 1, True), (1, 101, -1, True), (1, 102, 1, True)])
+    for rows in ((side, tick, lots), (side, tick, lots, message)):
+        book = L2Book(TICK, LOT)
+        with pytest.raises(ValueError, match="were -1 at row 1"):
+            getattr(book, method)(*rows)
+        assert as_dicts(book) == [{100: 1}, {}]  # the rows before it have been applied
+
+
 @given(ROWS, ROWS)
 def test_a_saved_book_goes_on_as_the_original(before, after):
     book = L2Book(TICK, LOT, window=16)

@@ -114,6 +114,41 @@ def test_any_chunking_gives_the_same_bits(tape, times, rows, latency, stops, mod
     assert everything(whole) == everything(parts)
 
 
+@given(
+    tape=tapes(), times=TIMES, rows=SCHEDULE, latency=st.sampled_from([1, MS, 7 * MS]),
+    model=st.sampled_from(["power", "strict"]),
+)  # fmt: skip
+def test_one_book_for_both_clocks_gives_the_same_bits_as_two(tape, times, rows, latency, model):
+    """`depth` keeps the received book by itself; the feed's own delays may be constant."""
+    delayed = tuple((*columns, columns[0] + latency) for columns in tape)
+    seen = []
+    for depth, feed in ((True, tape), (False, tape), (True, delayed), (False, delayed)):
+        r = replay(times, latency, queue_model=model, depth=depth)
+        schedule(r, rows)
+        r.feed(*feed)
+        r.advance(10_000 * MS)
+        seen.append((everything(r), r.bid_tick, r.ask_tick, r.bid_lots, r.ask_lots))
+    assert all(each == seen[0] for each in seen)
+
+
+@given(tape=tapes(), rows=SCHEDULE, times=TIMES, data=st.data())
+def test_the_feeds_own_delays_give_the_same_with_one_book_as_with_two(tape, rows, times, data):
+    feed = []
+    for stream in tape:
+        n = len(stream[0])
+        delays = st.lists(st.integers(1, 30), min_size=n, max_size=n)
+        local = stream[0] + np.array(data.draw(delays), np.int64) * MS
+        feed.append((*stream, np.maximum.accumulate(local)))
+    seen = []
+    for depth in (True, False):
+        r = replay(times, MS, depth=depth)
+        schedule(r, rows)
+        r.feed(*feed)
+        r.advance(10_000 * MS)
+        seen.append(everything(r))
+    assert seen[0] == seen[1]
+
+
 @given(tape=tapes(), rows=SCHEDULE, latency=st.sampled_from([0, MS, 7 * MS]))
 def test_a_schedule_equals_stepping(tape, rows, latency):
     whole = replay(None, latency)

@@ -13,7 +13,7 @@ units, `lots * lot_size` as float64, because its arithmetic is compared to the l
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -122,15 +122,19 @@ class RiskAverse:
         order.ahead = min(order.ahead, new)
 
 
-class Power:
-    """A decrease came from behind with probability ``B**n / (B**n + F**n)``.
+class Behind:
+    """A decrease came from behind the order with a probability that its place decides.
 
     F is the size ahead of the order, B the size behind it. What traded since the level last
     changed is taken off the decrease first, as the queue ahead has already moved by it.
+
+    Parameters
+    ----------
+    probability : function of F and B
     """
 
-    def __init__(self, n: float) -> None:
-        self.n = n
+    def __init__(self, probability: Callable[[float, float], float]) -> None:
+        self.probability = probability
 
     def trade(self, order: Order, quantity: float) -> None:
         order.ahead -= quantity
@@ -143,18 +147,56 @@ class Power:
             order.ahead = min(order.ahead, new)
             return
         front, back = order.ahead, previous - order.ahead
-        p = self.behind(front, back)
+        p = self.probability(front, back)
         if math.isinf(p):
             p = 1.0
         shift = back - p * change
         ahead = front - (1.0 - p) * change + (shift if shift < 0.0 else 0.0)
         order.ahead = new if math.isnan(ahead) else min(ahead, new)
 
-    def behind(self, front: float, back: float) -> float:
-        f, b = power(front, self.n), power(back, self.n)
-        if b + f == 0.0:
-            return math.copysign(math.inf, b) if b else math.nan
-        return b / (b + f)
+
+def Log() -> Behind:
+    return Behind(lambda f, b: ratio(ln(1.0 + b), ln(1.0 + b) + ln(1.0 + f)))
+
+
+def Log2() -> Behind:
+    return Behind(lambda f, b: ratio(ln(1.0 + b), ln(1.0 + (b + f))))
+
+
+def Power(n: float) -> Behind:
+    return Behind(lambda f, b: ratio(power(b, n), power(b, n) + power(f, n)))
+
+
+def Power2(n: float) -> Behind:
+    return Behind(lambda f, b: ratio(power(b, n), power(b + f, n)))
+
+
+def Power3(n: float) -> Behind:
+    return Behind(lambda f, b: 1.0 - power(ratio(f, f + b), n))
+
+
+def Table(values: Sequence[float]) -> Behind:
+    def behind(front: float, back: float) -> float:
+        x = ratio(front, front + back)
+        if math.isnan(x):
+            return x
+        x = min(max(x, 0.0), 1.0) * (len(values) - 1)
+        i = min(int(x), len(values) - 2)
+        return values[i] + (values[i + 1] - values[i]) * (x - i)
+
+    return Behind(behind)
+
+
+def ratio(a: float, b: float) -> float:
+    """C's ``a / b``: NaN and inf where Python raises."""
+    if b != 0.0:
+        return a / b
+    return math.nan if a == 0.0 or math.isnan(a) else math.copysign(math.inf, a)
+
+
+def ln(x: float) -> float:
+    """C's ``log``."""
+    return math.log(x) if x > 0.0 else -math.inf if x == 0.0 else math.nan
 
 
 def power(x: float, n: float) -> float:
@@ -182,7 +224,7 @@ class Exchange:
     ----------
     lot_size : float
         Base units a lot.
-    model : RiskAverse or Power
+    model : RiskAverse or Behind
         How the queue ahead of an order moves.
     partial : bool
         False: a queue fill always fills the whole order, and a marketable order fills whole at the
@@ -190,7 +232,7 @@ class Exchange:
         the displayed sizes.
     """
 
-    def __init__(self, lot_size: float, model: RiskAverse | Power, partial: bool) -> None:
+    def __init__(self, lot_size: float, model: RiskAverse | Behind, partial: bool) -> None:
         self.lot_size, self.model, self.partial = lot_size, model, partial
         self.book = Book()
         self.orders: dict[int, Order] = {}
@@ -306,7 +348,7 @@ def simulate(
     requests: Iterable[Submit | Cancel],
     *,
     lot_size: float,
-    model: RiskAverse | Power,
+    model: RiskAverse | Behind,
     partial: bool,
     entry_latency_ns: int,
 ) -> dict[int, Order]:

@@ -16,7 +16,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from mrtrade.backtest.text import spell
 from mrtrade.clock import NS_PER_DAY, to_ns
+from mrtrade.instruments import LINEAR, Contract
 
 DAYS_A_YEAR = 365
 MIN_DAYS = 30
@@ -26,7 +28,7 @@ Floats = npt.NDArray[np.float64]
 
 
 def drawdown(equity: Floats) -> Floats:
-    """Distance below the highest equity so far, quote, >= 0."""
+    """Distance below the highest equity so far, >= 0."""
     return np.maximum.accumulate(equity) - equity if len(equity) else equity
 
 
@@ -144,23 +146,18 @@ def sortino(returns: Floats) -> float:
     return float(np.mean(returns)) / downside if downside > 0.0 else math.nan
 
 
-def spell(ns: float) -> str:
-    """Spell a time span in its natural unit: "5.7 minutes"."""
-    for unit, size in (("days", NS_PER_DAY), ("hours", 3600 * 10**9), ("minutes", 60 * 10**9)):
-        if ns >= 1.5 * size:
-            return f"{ns / size:.1f} {unit}"
-    return f"{ns / 1e9:.1f} seconds"
-
-
 def summarise(
     equity: pd.DataFrame,
     fills: pd.DataFrame,
     orders: pd.DataFrame,
     trades: pd.DataFrame,
     capital: float,
-    multiplier: float = 1.0,
+    contract: Contract = LINEAR,
 ) -> tuple[pd.Series[Any], dict[str, str]]:
     """Every measure of a run, by readable name with its unit.
+
+    The unit ``settlement`` is the currency that profit is paid in: quote, or base for an inverse
+    contract. The unit ``units`` is that of sizes: the base currency, or contracts.
 
     Returns
     -------
@@ -183,9 +180,9 @@ def summarise(
     below = drawdown(value)
     peak = np.maximum.accumulate(value) if len(value) else value
     stats["Span [days]"] = span / NS_PER_DAY
-    stats["Net PnL [quote]"] = float(value[-1]) - capital if len(value) else 0.0
-    stats["Return on capital [%]"] = 100.0 * stats["Net PnL [quote]"] / capital
-    stats["Max drawdown [quote]"] = float(below.max()) if len(value) else 0.0
+    stats["Net PnL [settlement]"] = float(value[-1]) - capital if len(value) else 0.0
+    stats["Return on capital [%]"] = 100.0 * stats["Net PnL [settlement]"] / capital
+    stats["Max drawdown [settlement]"] = float(below.max()) if len(value) else 0.0
     stats["Max drawdown [%]"] = 100.0 * float((below / peak).max()) if len(value) else 0.0
     stats["Longest time below peak [s]"] = longest_below_peak(time, value) / 1e9
 
@@ -196,17 +193,18 @@ def summarise(
     pnl = closed["pnl"].to_numpy(np.float64)
     hold = closed["hold_s"].to_numpy(np.float64)
     stats["Round trips"] = len(closed)
-    put("Win rate [%]", 100.0 * float(np.mean(pnl > 0)) if len(pnl) else math.nan, none)
-    put("Mean PnL of a round trip [quote]", float(np.mean(pnl)) if len(pnl) else math.nan, none)
-    put("Mean hold time [s]", float(np.mean(hold)) if len(hold) else math.nan, none)
+    put("Win rate [%]", 100.0 * _mean(pnl > 0), none)
+    put("Mean PnL of a round trip [settlement]", _mean(pnl), none)
+    put("Mean hold time [s]", _mean(hold), none)
     held = equity["position"].to_numpy(np.float64) != 0.0
     stats["Time in the market [%]"] = 100.0 * float(np.mean(held)) if len(held) else 0.0
 
-    notional = (fills["price"] * fills["quantity"]).to_numpy(np.float64) * multiplier
+    notional = fills["quantity"].to_numpy(np.float64)
+    notional = notional * contract.notional(fills["price"].to_numpy(np.float64))
     turnover = float(notional.sum())
     maker = float(notional[fills["is_maker"].to_numpy(bool)].sum())
     sent = orders.loc[orders["event"] == "submitted", "order_id"].nunique()
-    stats["Turnover [quote]"] = turnover
+    stats["Turnover [settlement]"] = turnover
     stats["Turnover [x capital]"] = turnover / capital
     put("Maker share [%]", 100.0 * maker / turnover if turnover else math.nan, "no fills")
     stats["Orders"] = sent
@@ -216,8 +214,12 @@ def summarise(
         100.0 * fills["order_id"].nunique() / sent if sent else math.nan,
         "no orders",
     )
-    stats["Last position [base]"] = float(equity["position"].iloc[-1]) if len(equity) else 0.0
+    stats["Last position [units]"] = float(equity["position"].iloc[-1]) if len(equity) else 0.0
     return pd.Series(stats, dtype=object, name="stats"), notes
+
+
+def _mean(values: npt.NDArray[Any]) -> float:
+    return float(np.mean(values)) if len(values) else math.nan
 
 
 def _ratios(

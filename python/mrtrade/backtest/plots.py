@@ -17,7 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from mrtrade.backtest import tables
+from mrtrade.backtest.text import decimals
 from mrtrade.clock import to_ns
+from mrtrade.instruments import currencies
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -94,7 +96,7 @@ def markout(result: Result) -> tuple[list[int], dict[str, list[float]]]:
     at = to_ns(fills["time"]) + int(result.manifest["config"]["latency"]["feed_ms"] * 1e6)
     price = fills["price"].to_numpy(np.float64)
     side = fills["side"].to_numpy(np.float64)
-    weight = price * fills["quantity"].to_numpy(np.float64)
+    weight = fills["quantity"].to_numpy(np.float64) * result.instrument.contract.notional(price)
     bar = int(np.median(np.diff(time))) if len(time) > 1 else 0
     span = int(time[-1] - time[0]) if len(time) else 0
     horizons = [h for h in MARKOUT_S if bar <= h * 10**9 <= span // 4]
@@ -128,16 +130,20 @@ def draw(result: Result) -> list[tuple[str, str]]:
         _course(course, result)
         money = Figure(figsize=(10.4, 3.4), layout="constrained")
         _money(money, result)
+        answers = Figure(figsize=(10.4, 2.2), layout="constrained")
+        _answers(answers, result)
         return [
             ("Equity, drawdown, price with fills, position", _svg(course, "course")),
             ("Cost waterfall and mark-out", _svg(money, "money")),
+            ("Net profit and fill rate by preset", _svg(answers, "answers")),
         ]
 
 
 def _course(figure: Figure, result: Result) -> None:
     dates: Any = import_module("matplotlib.dates")  # has no types
 
-    base, quote = tables.symbols(result.manifest["instrument"]["symbol"])
+    terms = result.instrument
+    unit = terms.currency
     equity = result.equity
     time = to_ns(equity.index).view("M8[ns]")
     value = equity["equity"].to_numpy(np.float64)
@@ -148,20 +154,20 @@ def _course(figure: Figure, result: Result) -> None:
     top.plot(time[rows], profit[rows], color=BLUE)
     top.axhline(0.0, color=GREY, linewidth=0.8)
     top.set_title("Profit and loss, net of costs")
-    top.set_ylabel(quote)
+    top.set_ylabel(unit)
 
     fall = value - np.maximum.accumulate(value) if len(value) else value
     rows = thin(fall)
     low.fill_between(time[rows], fall[rows], 0.0, color=RED, alpha=0.35, linewidth=0)
     low.set_title("Drawdown")
-    low.set_ylabel(quote)
+    low.set_ylabel(unit)
 
     mid = equity["mid"].to_numpy(np.float64)
     rows = thin(mid)
     price.plot(time[rows], mid[rows], color=GREY, linewidth=0.9)
     shown = _fills(price, result)
     price.set_title(f"Mid and fills{shown}")
-    price.set_ylabel(quote)
+    price.set_ylabel(currencies(terms.symbol)[1])
 
     position = equity["position"].to_numpy(np.float64)
     rows = thin(position)
@@ -169,7 +175,7 @@ def _course(figure: Figure, result: Result) -> None:
         time[rows], position[rows], 0.0, step="post", color=BLUE, alpha=0.4, linewidth=0
     )
     held.set_title("Position")
-    held.set_ylabel(base)
+    held.set_ylabel(terms.size_unit)
     if len(time) == 0:
         return
     locator = dates.AutoDateLocator()
@@ -199,9 +205,10 @@ def _fills(axes: Axes, result: Result) -> str:
 
 
 def _money(figure: Figure, result: Result) -> None:
-    _, quote = tables.symbols(result.manifest["instrument"]["symbol"])
+    unit = result.instrument.currency
     left, right = figure.subplots(1, 2, width_ratios=[1.5, 1])
     steps = result.costs.steps()
+    places = decimals(max(abs(amount) for _, amount in steps))
     level, ends = 0.0, [0.0]
     for i, (name, signed) in enumerate(steps):
         amount = signed + 0.0  # no -0.00
@@ -211,7 +218,7 @@ def _money(figure: Figure, result: Result) -> None:
         left.bar(i, amount, bottom=start, color=colour, width=0.62)
         end = start + amount
         left.annotate(
-            f"{amount:,.2f}",
+            f"{amount:,.{places}f}",
             (i, max(start, end) if amount >= 0.0 else min(start, end)),
             xytext=(0, 3 if amount >= 0.0 else -3),
             textcoords="offset points",
@@ -230,7 +237,7 @@ def _money(figure: Figure, result: Result) -> None:
     left.set_ylim(min(ends) - room, max(ends) + room)
     left.ticklabel_format(axis="y", useOffset=False, style="plain")
     left.set_title("From gross to net")
-    left.set_ylabel(quote)
+    left.set_ylabel(unit)
 
     horizons, curves = markout(result)
     for name, colour in (("maker", BLUE), ("taker", RED)):
@@ -249,6 +256,31 @@ def _money(figure: Figure, result: Result) -> None:
     right.set_xlabel("seconds after the fill")
     right.set_ylabel("bps")
     right.legend(frameon=False, ncols=2)
+
+
+def _answers(figure: Figure, result: Result) -> None:
+    """Net profit and fill rate under each preset; the run's own in a full colour."""
+    table = result.presets
+    left, right = figure.subplots(1, 2, width_ratios=[1.5, 1], sharey=True)
+    own = table["preset"] == tables.own_preset(result)
+    row = np.arange(len(table))
+    places = decimals(float(table["net"].abs().max()))
+    panels: list[tuple[Axes, str, str]] = [
+        (left, "net", f"Net profit by what fills a resting order, {result.instrument.currency}"),
+        (right, "rested_filled_pct", "Resting orders filled, %"),
+    ]
+    for axes, name, heading in panels:
+        value = table[name].fillna(0.0).to_numpy(np.float64) + 0.0
+        bars = axes.barh(row, value, color=np.where(own, BLUE, GREY), height=0.62)
+        text = [f"{x:,.{places}f}" if axes is left else f"{x:.1f}" for x in value]
+        axes.bar_label(bars, text, padding=3, fontsize=8)
+        axes.axvline(0.0, color=GREY, linewidth=0.8)
+        axes.margins(x=0.15)  # for the numbers at the bars
+        axes.grid(visible=False, axis="y")
+        axes.set_title(heading)
+    left.ticklabel_format(axis="x", useOffset=False, style="plain")
+    left.set_yticks(row, table["preset"])
+    left.invert_yaxis()
 
 
 def _svg(figure: Figure, name: str) -> str:

@@ -22,6 +22,7 @@ TRIPS = {
     "exit_price": "Exit price",
     "gross": "Gross",
     "fees": "Fees",
+    "funding": "Funding",
     "pnl": "Net PnL",
     "return_bps": "bps",
     "hold_s": "Held",
@@ -77,6 +78,7 @@ def html(result: Result) -> str:
         _section("Result", _stats(result)),
         _section("Costs", _costs(result)),
         "</div>",
+        _presets(result),
         _trips(result),
         _section("How this run was made", _made(result)),
     ]
@@ -93,7 +95,8 @@ def html(result: Result) -> str:
 def summary(result: Result) -> str:
     """Key stats and costs as plain HTML tables, for a notebook."""
     key = [tables.stat(result, name) for name in tables.KEY_STATS]
-    return f"<p><b>{escape(tables.title(result))}</b></p>{_table(('', ''), key)}{_costs(result)}"
+    heading = f"<p><b>{escape(tables.title(result))}</b></p>"
+    return f"{heading}{_table(('', ''), key)}{_costs(result)}{_answers(result)}"
 
 
 def _section(heading: str, content: str) -> str:
@@ -118,7 +121,7 @@ def _tone(cell: str) -> str:
 
 def _tiles(result: Result) -> str:
     names = (
-        "Net PnL [quote]",
+        "Net PnL [settlement]",
         "Return on capital [%]",
         "Max drawdown [%]",
         "Sharpe, 365 days",
@@ -156,17 +159,42 @@ def _stats(result: Result) -> str:
 
 
 def _costs(result: Result) -> str:
-    _, quote = tables.symbols(result.manifest["instrument"]["symbol"])
-    rows = [
-        (name, f"{amount:,.4f}", "" if bps is None else f"{bps:.3f}")
-        for name, amount, bps in tables.costs(result)
-    ]
     note = (
         "<p class=note>Gross: every trade at the mid its decision saw, the last position at the "
         "last mid. Slippage: how far the mid moved between decision and fill. Spread: fill price "
-        "against the mid just before; positive when earned. Basis points are of the turnover.</p>"
+        f"against the mid just before; positive when earned. Funding: {_funding(result)}. Basis "
+        "points are of the turnover.</p>"
     )
-    return _table(("Step", quote, "bps"), rows, last="net") + note
+    rows = tables.cost_cells(result, more=2)
+    return _table(("Step", result.instrument.currency, "bps"), rows, last="net") + note
+
+
+def _funding(result: Result) -> str:
+    """Say what the row `Funding` is made of."""
+    if not result.instrument.is_perpetual:
+        return "none, it is no perpetual"
+    if not result.manifest["config"]["transaction_costs"]["funding"]:
+        return "left out, as configured"
+    times = result.manifest["data"]["settlements"]
+    if not times:
+        return "no settlement is recorded in the span"
+    return f"{len(result.funding)} payments at {times} settlements"
+
+
+def _answers(result: Result) -> str:
+    return _table(tables.preset_header(result), tables.preset_cells(result))
+
+
+def _presets(result: Result) -> str:
+    note = (
+        "<p class=note>What fills a resting order is not in the data: sizes at a price do not say "
+        "which orders left. Optimistic: whatever trades at its price. Queue: what trades after the "
+        "size it found, less the cancellations ahead that the model assumes. Risk-averse: all "
+        "cancellations are behind it. Strict: and no fill is more than what traded. Filled: of the "
+        "orders that came to rest, those with a fill. Profit that only the first row shows is not "
+        "there to be made. ◂ marks this run.</p>"
+    )
+    return _section("What if the queue were longer?", _answers(result) + note)
 
 
 def _trips(result: Result) -> str:

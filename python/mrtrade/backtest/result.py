@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from mrtrade.backtest import manifest as manifests
-from mrtrade.backtest import tables
+from mrtrade.backtest import presets, tables
 from mrtrade.backtest.waterfall import Waterfall
 from mrtrade.errors import RunError
+from mrtrade.instruments import Instrument
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import Group
 
-FRAMES = ("fills", "orders", "equity", "trades")
+FRAMES = ("fills", "orders", "equity", "trades", "funding")
 OUTPUTS = (*(f"{name}.parquet" for name in FRAMES), "stats.json", "report.html")
 """Files of a saved result that a rerun must give again, bit by bit."""
 
@@ -29,18 +30,26 @@ OUTPUTS = (*(f"{name}.parquet" for name in FRAMES), "stats.json", "report.html")
 class Result:
     """The outcome of one backtest.
 
+    Sizes are in base units or, where `instrument` says so, in contracts; money is in the currency
+    that profit is paid in: quote, or base for an inverse contract.
+
     Attributes
     ----------
     fills
         One row a fill: ``time`` (exchange clock, UTC), ``order_id``, ``side`` (+1 buy, -1 sell),
-        ``price``, ``quantity`` (base units), ``is_maker``, ``fee`` (quote, > 0 paid), ``mid`` just
-        before, ``decision_mid``, and ``position`` (base units) and ``cash`` (quote) after it.
+        ``price``, ``quantity``, ``is_maker``, ``fee`` (> 0 paid), ``mid`` just before,
+        ``decision_mid``, and ``position`` and ``cash`` after it.
     orders
         One row an order event: ``time, order_id, event, side, tif, price, quantity, remaining``.
     equity
         Marks at the decision times (local clock, UTC): ``mid, position, cash, fees, equity``.
     trades
         Round trips, see `mrtrade.backtest.ledger.round_trips`.
+    funding
+        Payments of a perpetual, see `mrtrade.backtest.ledger.funding_paid`.
+    presets
+        The run under each answer to what fills a resting order, see `mrtrade.backtest.presets`;
+        its own alone where no comparison was asked for.
     stats
         Measures by readable name; None where one cannot be judged.
     notes
@@ -57,11 +66,18 @@ class Result:
     orders: pd.DataFrame
     equity: pd.DataFrame
     trades: pd.DataFrame
+    funding: pd.DataFrame
+    presets: pd.DataFrame
     stats: pd.Series[Any]
     notes: dict[str, str]
     costs: Waterfall
     manifest: dict[str, Any]
     timing: dict[str, Any]
+
+    @property
+    def instrument(self) -> Instrument:
+        """What was traded."""
+        return Instrument.model_validate(self.manifest["instrument"])
 
     def report(self, path: str | Path) -> Path:
         """Write a self-contained HTML report; without matplotlib it has tables only."""
@@ -113,6 +129,7 @@ class Result:
             "stats": self.stats.to_dict(),
             "notes": self.notes,
             "costs": asdict(self.costs),
+            "presets": presets.records(self.presets),
         }
         _write_text(folder / "stats.json", manifests.to_json(figures))
         self.report(folder / "report.html")
@@ -145,12 +162,13 @@ class Result:
             stats=pd.Series(figures["stats"], dtype=object, name="stats"),
             notes=figures["notes"],
             costs=Waterfall(**figures["costs"]),
+            presets=presets.frame(figures["presets"]),
             manifest=manifest,
             timing=timing,
         )
 
-    def __rich__(self) -> Table:
-        """Show a table in a rich console."""
+    def __rich__(self) -> Group:
+        """Show tables in a rich console."""
         return tables.console(self)
 
     def _repr_html_(self) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from mrtrade.backtest import manifest
 from mrtrade.errors import RunError
+from mrtrade.instruments import Instrument
 
 if TYPE_CHECKING:
     from mrtrade.backtest.result import Result
@@ -36,13 +37,15 @@ def list_runs(folder: str | Path = "runs") -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        ``run_id, finished`` (UTC), ``exchange, symbol, strategy, net_pnl`` (quote), ``span_days``,
-        ``path``. A folder without a manifest is not a run and is passed over.
+        ``run_id, finished`` (UTC), ``exchange, symbol, strategy, net_pnl``, ``currency`` of that,
+        ``net_by_preset`` (see `mrtrade.backtest.presets`), ``span_days``, ``path``. A folder
+        without a manifest is not a run and is passed over.
     """
     runs = []
     for path in sorted(Path(folder).glob("[!.]*/manifest.json")):  # not one half saved
         about = read_manifest(path.parent)
-        stats = _read_json(path.parent / "stats.json", "stats")["stats"]
+        figures = _read_json(path.parent / "stats.json", "stats")
+        stats = figures["stats"]
         runs.append(
             {
                 "run_id": about["run_id"],
@@ -50,7 +53,9 @@ def list_runs(folder: str | Path = "runs") -> list[dict[str, Any]]:
                 "exchange": about["instrument"]["exchange"],
                 "symbol": about["instrument"]["symbol"],
                 "strategy": about["config"]["strategy"]["name"],
-                "net_pnl": stats["Net PnL [quote]"],
+                "net_pnl": stats["Net PnL [settlement]"],
+                "currency": Instrument.model_validate(about["instrument"]).currency,
+                "net_by_preset": {row["preset"]: row["net"] for row in figures.get("presets", [])},
                 "span_days": stats["Span [days]"],
                 "path": str(path.parent),
             }

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mrtrade.backtest.metrics import spell
+from mrtrade.backtest import presets
+from mrtrade.backtest.text import decimals, number, spell
+from mrtrade.config import QueueConfig
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import Group
 
     from mrtrade.backtest.result import Result
 
 KEY_STATS = (
-    "Net PnL [quote]",
+    "Net PnL [settlement]",
     "Return on capital [%]",
     "Max drawdown [%]",
     "Longest time below peak [s]",
@@ -20,30 +22,16 @@ KEY_STATS = (
     "Round trips",
     "Win rate [%]",
     "Mean hold time [s]",
-    "Turnover [quote]",
+    "Turnover [settlement]",
     "Maker share [%]",
     "Orders",
     "Orders filled [%]",
-    "Last position [base]",
+    "Last position [units]",
 )
-
-
-def number(value: float) -> str:
-    """Two decimals with thousands marks; four digits below one; rounding noise is zero."""
-    if isinstance(value, int):
-        return f"{value:,}"
-    return f"{value:,.2f}" if abs(value) >= 1.0 or abs(value) < 1e-9 else f"{value:.4g}"
-
-
-def symbols(symbol: str) -> tuple[str, str]:
-    """Return base and quote currency of a symbol: ``BTC/USDT-PERP`` gives ``BTC``, ``USDT``."""
-    base, _, rest = symbol.partition("/")
-    return base, rest.replace(":", "-").split("-")[0]
 
 
 def stat(result: Result, name: str) -> tuple[str, str]:
     """Label and text of one of the stats: unit written out, or the reason why it is not shown."""
-    base, quote = symbols(result.manifest["instrument"]["symbol"])
     label, _, unit = name.partition(" [")
     unit = unit.rstrip("]")
     value = result.stats[name]
@@ -53,13 +41,16 @@ def stat(result: Result, name: str) -> tuple[str, str]:
         return label, spell(value * (1e9 if unit == "s" else 86_400e9))
     if name == "Sharpe, 365 days":
         return label, f"{value:.2f} ± {result.stats['Sharpe standard error, Lo 2002 iid']:.2f}"
-    unit = {"quote": quote, "base": base, "%": "%", "x capital": "x"}.get(unit, unit)
+    terms = result.instrument
+    unit = {"settlement": terms.currency, "units": terms.size_unit, "x capital": "x"}.get(
+        unit, unit
+    )
     return label, f"{number(value)} {unit}".rstrip()
 
 
 def costs(result: Result) -> list[tuple[str, float, float | None]]:
-    """Rows of the cost waterfall: name, signed amount in quote, bps of the turnover."""
-    turnover = result.stats["Turnover [quote]"]
+    """Rows of the cost waterfall: name, signed amount, bps of the turnover."""
+    turnover = result.stats["Turnover [settlement]"]
     return [
         # + 0.0: a cost of nothing is 0, not -0
         (name, amount + 0.0, 1e4 * amount / turnover + 0.0 if turnover else None)
@@ -77,33 +68,74 @@ def title(result: Result) -> str:
     )
 
 
-def console(result: Result) -> Table:
-    """Lay the key stats and the cost waterfall side by side; at most 25 lines."""
+def cost_cells(result: Result, more: int = 0) -> list[tuple[str, str, str]]:
+    """Rows of the cost waterfall as text, with `more` decimals than the amounts need."""
+    rows = costs(result)
+    places = decimals(max(abs(amount) for _, amount, _ in rows)) + more
+    return [
+        (name, f"{amount:,.{places}f}", "" if bps is None else f"{bps:.{2 + more // 2}f}")
+        for name, amount, bps in rows
+    ]
+
+
+def own_preset(result: Result) -> str:
+    """Preset that filled the run itself."""
+    return QueueConfig.model_validate(result.manifest["config"]["queue"]).chosen
+
+
+def preset_header(result: Result) -> tuple[str, ...]:
+    """Headings of `preset_cells`."""
+    unit = result.instrument.currency
+    return ("Resting orders fill", f"Net, {unit}", f"Costs, {unit}", "Filled", "Maker", "Fills")
+
+
+def preset_cells(result: Result) -> list[tuple[str, ...]]:
+    """Rows of the presets as text; the run's own is marked."""
+    rows = presets.records(result.presets)
+    own = own_preset(result)
+    places = decimals(max((abs(row["net"]) for row in rows), default=0.0))
+    cells: list[tuple[str, ...]] = []
+    for row in rows:
+        name = f"queue ({row['model']})" if row["preset"] == "queue" else row["preset"]
+        filled, made = row["rested_filled_pct"], row["maker_pct"]
+        cells.append(
+            (
+                f"{name} ◂" if row["preset"] == own else name,
+                f"{row['net'] + 0.0:,.{places}f}",
+                f"{row['costs'] + 0.0:,.{places}f}",
+                "none rested" if filled is None else f"{filled:.1f} %",
+                "no fills" if made is None else f"{made:.1f} %",
+                f"{row['fills']:,}",
+            )
+        )
+    return cells
+
+
+def console(result: Result) -> Group:
+    """Lay out key stats and cost waterfall side by side, below them the presets; 27 lines."""
     from rich import box
+    from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
-    _, quote = symbols(result.manifest["instrument"]["symbol"])
-    table = Table(
-        title=Text(title(result)),
-        caption=Text(f"run {result.manifest['run_id']}"),
-        box=box.SIMPLE_HEAD,
-    )
+    table = Table(title=Text(title(result)), box=box.SIMPLE_HEAD)
     table.add_column("Result", no_wrap=True)
     table.add_column("", justify="right")
     table.add_column("Costs", no_wrap=True)
-    table.add_column(quote, justify="right", no_wrap=True)
+    table.add_column(result.instrument.currency, justify="right", no_wrap=True)
     table.add_column("bps", justify="right", no_wrap=True)
-    right: list[tuple[str, str, str]] = [
-        (name, f"{amount:,.2f}", "" if bps is None else f"{bps:.2f}")
-        for name, amount, bps in costs(result)
-    ]
+    right = cost_cells(result)
     rows = [stat(result, name) for name in KEY_STATS]
     right += [("", "", "")] * (len(rows) - len(right))
     for left, cost in zip(rows, right, strict=True):
         # Text, not markup: a bracket in a name is a bracket.
         table.add_row(*(Text(cell) for cell in (*left, *cost)))
-    return table
+    answers = Table(box=box.SIMPLE_HEAD, caption=Text(f"◂ this run, {result.manifest['run_id']}"))
+    for i, name in enumerate(preset_header(result)):
+        answers.add_column(name, justify="right" if i else "left", no_wrap=True)
+    for cells in preset_cells(result):
+        answers.add_row(*(Text(cell) for cell in cells))
+    return Group(table, answers)
 
 
 def frame_rows(frame: Any, columns: dict[str, str]) -> tuple[list[str], list[list[str]]]:

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mrtrade.instruments import LINEAR, Contract
+
 if TYPE_CHECKING:
     import pandas as pd
 
 
 @dataclass(frozen=True)
 class Waterfall:
-    """The steps from gross to net profit, in quote currency.
+    """The steps from gross to net profit, in the settlement currency.
 
     ``gross - slippage - spread - fees - funding == net``. A positive cost was paid, a negative one
     was earned: a maker's spread and a rebate are negative.
@@ -61,30 +63,31 @@ class Waterfall:
 
 
 def waterfall(
-    fills: pd.DataFrame, last_mid: float, multiplier: float = 1.0, funding: float = 0.0
+    fills: pd.DataFrame, last_mid: float, contract: Contract = LINEAR, funding: float = 0.0
 ) -> Waterfall:
     r"""Split the profit of some fills into its parts.
 
     Parameters
     ----------
     fills
-        Columns ``side`` (+1 buy, -1 sell), ``price``, ``quantity`` (base units), ``fee`` (quote,
-        > 0 paid), ``mid`` (just before the fill) and ``decision_mid``.
+        Columns ``side`` (+1 buy, -1 sell), ``price``, ``quantity`` (size units), ``fee``
+        (settlement currency, > 0 paid), ``mid`` (just before the fill) and ``decision_mid``.
     last_mid
         Mid at which the last position is marked, price units.
-    multiplier
-        Quote currency a unit of price and quantity.
+    contract
+        What a size unit is worth.
     funding
-        Funding paid over the same time, quote; > 0 paid.
+        Funding paid over the same time, settlement currency; > 0 paid.
 
     Notes
     -----
-    With signed quantity :math:`q_i` (times the multiplier), decision mid :math:`d_i`, mid
-    :math:`m_i`, price :math:`p_i` and last mid :math:`M`: gross :math:`\sum q_i (M - d_i)`,
-    slippage :math:`\sum q_i (m_i - d_i)`, spread :math:`\sum q_i (p_i - m_i)`, net
-    :math:`\sum q_i (M - p_i)` - fees - funding. Net is summed from the prices paid, not from the
-    other parts, so the identity is a check. Differences are taken before they are multiplied: the
-    result does not lose digits to turnover.
+    With signed quantity :math:`q_i`, decision mid :math:`d_i`, mid :math:`m_i`, price :math:`p_i`,
+    last mid :math:`M` and :math:`\Delta(a, b) = V(b) - V(a)`, what a size unit gains between two
+    prices (linear: :math:`k (b - a)`; inverse: :math:`k (b - a) / (a b)`): gross
+    :math:`\sum q_i \Delta(d_i, M)`, slippage :math:`\sum q_i \Delta(d_i, m_i)`, spread
+    :math:`\sum q_i \Delta(m_i, p_i)`, net :math:`\sum q_i \Delta(p_i, M)` - fees - funding. Net
+    is summed from the prices paid, not from the other parts, so the identity is a check.
+    Differences are taken before they are multiplied: the result does not lose digits to turnover.
 
     A mid is missing while one side of the book is empty. The fill's own price then stands in for
     the mid (no spread) and the mid for the decision's (no slippage).
@@ -97,13 +100,12 @@ def waterfall(
     decision = fills["decision_mid"].to_numpy(np.float64)
     decision = np.where(np.isnan(decision), mid, decision)
     signed = fills["side"].to_numpy(np.float64) * fills["quantity"].to_numpy(np.float64)
-    signed *= multiplier
     fees = math.fsum(fills["fee"].to_numpy(np.float64))
     return Waterfall(
-        gross=math.fsum(signed * (last_mid - decision)),
-        slippage=math.fsum(signed * (mid - decision)),
-        spread=math.fsum(signed * (price - mid)),
+        gross=math.fsum(signed * contract.change(decision, last_mid)),
+        slippage=math.fsum(signed * contract.change(decision, mid)),
+        spread=math.fsum(signed * contract.change(mid, price)),
         fees=fees,
         funding=funding,
-        net=math.fsum(signed * (last_mid - price)) - fees - funding,
+        net=math.fsum(signed * contract.change(price, last_mid)) - fees - funding,
     )

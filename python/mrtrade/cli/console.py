@@ -32,7 +32,7 @@ class RunProgress:
     console : Console
     label : str
     capital : float
-        Equity at the start, quote currency.
+        Equity at the start, settlement currency.
     """
 
     def __init__(self, console: Console, label: str, capital: float) -> None:
@@ -65,10 +65,12 @@ class RunProgress:
 
     def __call__(self, state: RunState) -> None:
         """Take the state of the run."""
+        from mrtrade.backtest.text import signed
+
         left = state.elapsed_s * (1.0 - state.fraction) / max(state.fraction, 1e-9)
         text = (
             f"{state.events_per_s / 1e6:.2f} M events/s  ETA {left:.0f} s  "
-            f"PnL {state.equity - self._capital:+,.2f}  position {state.position:g}"
+            f"PnL {signed(state.equity - self._capital)}  position {state.position:g}"
         )
         if self._console.is_terminal:
             self._bar.update(self._task, completed=state.fraction, state=text)

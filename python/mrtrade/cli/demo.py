@@ -65,9 +65,9 @@ def compare(results: list[Result]) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    from mrtrade.backtest.tables import KEY_STATS, costs, stat, symbols
+    from mrtrade.backtest.tables import KEY_STATS, costs, stat
 
-    quote = symbols(SYMBOL)[1]
+    unit = results[0].instrument.currency
     table = Table("", title="a synthetic market; no promise of any other")
     for result in results:
         table.add_column(result.manifest["config"]["strategy"]["name"], justify="right")
@@ -76,5 +76,5 @@ def compare(results: list[Result]) -> Table:
         table.add_row(Text(label), *(Text(stat(result, name)[1]) for result in results))
     table.add_section()
     for rows in zip(*(costs(result) for result in results), strict=True):
-        table.add_row(Text(f"{rows[0][0]}, {quote}"), *(f"{row[1]:,.2f}" for row in rows))
+        table.add_row(Text(f"{rows[0][0]}, {unit}"), *(f"{row[1]:,.2f}" for row in rows))
     return table

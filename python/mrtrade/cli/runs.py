@@ -16,6 +16,7 @@ def runs(
     from rich.table import Table
 
     from mrtrade.backtest import list_runs
+    from mrtrade.backtest.text import number
     from mrtrade.cli.console import make_console
 
     found = list_runs(folder)
@@ -24,6 +25,7 @@ def runs(
     for name in ("finished", "exchange", "symbol", "strategy"):
         table.add_column(name)
     table.add_column("net PnL", justify="right")
+    table.add_column("optimistic .. strict", justify="right")
     for one in found[:limit]:
         table.add_row(
             one["run_id"],
@@ -31,12 +33,22 @@ def runs(
             one["exchange"],
             one["symbol"],
             one["strategy"],
-            f"{one['net_pnl']:+,.2f}",
+            f"{number(one['net_pnl'])} {one['currency']}",
+            _span(one["net_by_preset"]),
         )
     console = make_console()
     if found:
         console.print(table)
     console.print(f"{min(limit, len(found))} of {len(found)} runs in {folder}", soft_wrap=True)
+
+
+def _span(nets: dict[str, float]) -> str:
+    """Net profit under the kindest and the hardest answer to what fills a resting order."""
+    from mrtrade.backtest.text import number
+
+    if not {"optimistic", "strict"} <= nets.keys():
+        return ""
+    return f"{number(nets['optimistic'])} .. {number(nets['strict'])}"
 
 
 def rerun(

@@ -1,0 +1,34 @@
+"""C interface of mrcore.replay: what mrcore.portfolio drives."""
+from libc.stdint cimport int64_t
+
+cimport cython
+
+from mrcore.loop cimport replay_t
+from mrcore.types cimport nanos_t
+
+
+@cython.final
+cdef class Replay:
+    cdef replay_t c
+    cdef bint busy                      # a thread is in the loop
+    cdef bint fed
+    cdef readonly bint depth
+    cdef bint joined                    # a Portfolio drives it
+    cdef tuple deltas, trades, target_columns, order_columns
+    cdef const int64_t[::1] times
+    cdef const double[::1] queue_table
+    cdef object queue_kernel
+
+    cdef int alone(self) except -1
+    cdef int started(self) except -1
+    cdef int check(self) except -1
+    cdef nanos_t last_received(self) noexcept
+    cdef bint at_end(self) noexcept
+    cdef int free_to_run(self) except -1
+    cdef int go(self, nanos_t until) except -1
+    cdef int deep(self) except -1
+    cdef int in_order(self, const int64_t[::1] time) except -1
+
+
+cdef int check_until(nanos_t now, nanos_t until) except -1
+cdef int check_timeout(nanos_t timeout) except -1

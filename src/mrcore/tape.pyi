@@ -1,0 +1,1 @@
+# For mrcore alone: nothing here is called from Python.
