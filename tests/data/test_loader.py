@@ -618,7 +618,7 @@ def test_local_times_without_a_clock_behind_are_as_received(store):
     rows = deltas((200, 11, True, 98, 1, 190), (300, 12, True, 97, 2, 300))
     fill(store, rows, SEED)
     tape = load_tape(store, FOO, base_latency_ns=5)
-    assert (tape.deltas.local - T0).tolist() == [100] * 3 + [200, 300]
+    assert (tape.deltas.local - T0).tolist() == [105] * 3 + [200, 305]
     assert tape.stats["local_shift_ns"] == 0
 
 
@@ -628,5 +628,5 @@ def test_local_times_never_fall_and_are_never_early(store):
     fill(store, rows, SEED)
     tape = load_tape(store, FOO, start=T0 + 180, base_latency_ns=1)
     assert (tape.deltas.time - T0).tolist() == [950] * 4 + [950, 950]
-    assert (tape.deltas.local - T0).tolist() == [950] * 6
+    assert (tape.deltas.local - T0).tolist() == [951] * 6
     assert tape.stats["local_shift_ns"] == 0

@@ -38,8 +38,8 @@ How the tape is made from what was recorded:
   becomes known with it, a gap ten minutes after the last row. A collector's clock that is behind
   the exchange's makes negative delays; then all local times of the span, deltas' and trades', are
   later by one constant, such that the smallest delay is the `base_latency_ns` given (the rule of
-  hftbacktest's `correct_local_timestamp`). None is before the event's own time, and within a stream
-  they never fall.
+  hftbacktest's `correct_local_timestamp`). No event is known earlier than that latency after its
+  own time, and within a stream local times never fall.
 - Deltas whose price does not fit 32-bit ticks are left out and counted: real books hold orders at a
   hundred million dollars a coin, two thousand times the touch.
 """
@@ -134,7 +134,7 @@ class TapeStream:
     start, end : time, optional
         ``start <= received_time < end``; anything that `mrtrade.clock.to_ns` reads.
     base_latency_ns : int, optional
-        Give local times too: the smallest delay after a correction of the collector's clock.
+        Give local times too: the smallest delay, after a correction of the collector's clock; > 0.
 
     Attributes
     ----------
@@ -175,12 +175,16 @@ class TapeStream:
         self._entries = _entries(store, self._where, *self._span)
         _refuse_holes(self._entries)
         self.fingerprint = _fingerprint(self._entries, instrument, self._low, self._high)
-        self._shift = None if base_latency_ns is None else self._clock_shift(base_latency_ns)
+        self._clocks: tuple[int, int] | None = None
+        if base_latency_ns is not None:
+            if base_latency_ns < 1:
+                raise ValueError(f"base_latency_ns must be > 0, was {base_latency_ns}")
+            self._clocks = (self._clock_shift(base_latency_ns), base_latency_ns)
 
     def __iter__(self) -> Iterator[TapeChunk]:
         book = BookStream(self._snapshots, self._low)
         self.seeded = book.seeded
-        waiting, trades, out = NOTHING, None, _Output(self._shift)
+        waiting, trades, out = NOTHING, None, _Output(self._clocks)
         for chunk in chunks_of(self._store, "book_delta_v2", self._where, *self._span):
             rows = self._snapshots.without(to_rows(chunk, self.instrument, book.counts))
             waiting = Timed.joined([waiting, *book.feed(rows)])
@@ -207,7 +211,7 @@ class TapeStream:
         self.stats = {
             **out.counts,
             "snapshots_in_stream": self._snapshots.in_stream,
-            **({} if self._shift is None else {"local_shift_ns": self._shift}),
+            **({} if self._clocks is None else {"local_shift_ns": self._clocks[0]}),
             **book.counts,
             **{f"delta_{name}": count for name, count in book.clock.counts.items()},
             **trades.counts,
@@ -245,8 +249,8 @@ class TapeStream:
 class _Output:
     """Makes chunks of events, and counts them."""
 
-    def __init__(self, shift: int | None) -> None:
-        self._clocks = None if shift is None else (LocalClock(shift), LocalClock(shift))
+    def __init__(self, clocks: tuple[int, int] | None) -> None:
+        self._clocks = clocks and (LocalClock(*clocks), LocalClock(*clocks))
         self._last: int | None = None
         self.counts = {"deltas": 0, "trades": 0, "longest_pause_ns": 0}
 

@@ -63,7 +63,7 @@ class LocalEvents(NamedTuple):
     time, side, tick, lots : array
         As in `Events`.
     local : int64 array
-        Nanoseconds, the local clock: never before `time`, and never falls.
+        Nanoseconds, the local clock: later than `time`; never falls.
     """
 
     time: Ints
@@ -199,15 +199,16 @@ class Clock:
 
 
 class LocalClock:
-    """Local times of a stream: when it was received, later by `shift`, never before the event."""
+    """Local times of a stream: when it was received, later by `shift`, `base` after the event."""
 
-    def __init__(self, shift: int) -> None:
+    def __init__(self, shift: int, base: int) -> None:
         self._shift = shift
+        self._base = base
         self._now = 0
 
     def events(self, timed: Timed) -> LocalEvents:
         """Return the next events of the stream."""
-        local = np.maximum(timed.received + self._shift, timed.time)
+        local = np.maximum(timed.received + self._shift, timed.time + self._base)
         local = np.maximum(np.maximum.accumulate(local), self._now)
         self._now = int(local[-1]) if len(local) else self._now
         return LocalEvents(timed.time, timed.side, timed.tick, timed.lots, local)
