@@ -25,9 +25,10 @@ from mrcore.book cimport (
     ladder_best_lots,
 )
 from mrcore.exchange cimport (
-    FILLED, PARTIALLY_FILLED, POST_ONLY, bus_next, bus_pop, exchange_clear, exchange_delta,
-    exchange_find, exchange_free, exchange_idle, exchange_request_cancel, exchange_request_replace,
-    exchange_request_submit, exchange_serve, exchange_t, exchange_trade, is_final, message_t,
+    CANCEL_REJECTED, FILLED, PARTIALLY_FILLED, POST_ONLY, bus_next, bus_pop, exchange_clear,
+    exchange_delta, exchange_find, exchange_free, exchange_idle, exchange_request_cancel,
+    exchange_request_replace, exchange_request_submit, exchange_serve, exchange_t,
+    exchange_trade, is_final, message_t,
 )
 from mrcore.executor cimport (
     SEND, WAIT, action_t, executor_response, executor_sent, executor_step, executor_target,
@@ -248,6 +249,10 @@ cdef void respond(replay_t* r, nanos_t now) noexcept nogil:
                     memmove(r.working + k, r.working + k + 1,
                             (r.n_working - k) * sizeof(working_t))
                     break
+        elif m.event == CANCEL_REJECTED:
+            for k in range(r.n_working):        # the request got lost: it may be asked again
+                if r.working[k].order_id == order_id:
+                    r.working[k].leaving = False
         if r.executing and order_id == r.executor.order:
             executor_response(&r.executor, m.time, m.event, m.tick, m.lots)
 
