@@ -70,8 +70,10 @@ def html(result: Result) -> str:
     data = about["data"]
     sub = f"{data['start']} to {data['end']} · {data['deltas']:,} book changes, "
     sub += f"{data['trades']:,} trades · run {about['run_id']}"
+    halted = result.notes.get("Account")
     body = [
         f"<h1>{escape(name)}</h1><p class=sub>{escape(sub)}</p>",
+        f"<p class=neg>The account was {escape(halted)}.</p>" if halted else "",
         _tiles(result),
         *_plots(result),
         "<div class=pair>",
