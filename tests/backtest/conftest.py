@@ -27,6 +27,18 @@ class Fade(Strategy):
 '''
 
 
+FLIP = """
+from mrtrade.strategies import Rules, Strategy
+
+
+class Flip(Strategy):
+    features = ("imbalance_5",)
+
+    def rules(self, row):
+        x = row["imbalance_5"]
+        return Rules(x > 0.5, x < -0.5, x > 9, x > 9)
+"""
+
 FUNDING = [(60, 0.001, 60_100.0), (120, -0.002, np.nan), (121, 0.003, 59_900.0)]
 """Settlements of the perpetual: second after the start, rate, mark."""
 
@@ -55,6 +67,7 @@ def market(tmp_path_factory):
     )
     store.write("funding", "SYNTHETIC", "BTC/USDT-PERP", funding)
     (folder / "fade.py").write_text(FADE)
+    (folder / "flip.py").write_text(FLIP)
     return {
         "store": str(folder / "store"),
         "exchange": "SYNTHETIC",
