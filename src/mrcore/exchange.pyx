@@ -40,7 +40,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
 from mrcore.book cimport (
-    NO_KEY, book_clear, book_free, book_init, book_settle, ladder_key, ladder_next,
+    NO_KEY, book_clear, book_free, book_init, ladder_key, ladder_next,
 )
 from mrcore.latency cimport (
     CANCEL_LATENCY, REPLACE_LATENCY, SUBMIT_LATENCY, latency_entry,
@@ -50,7 +50,7 @@ from mrcore.orders cimport (
     LOST, MARKET, MAX_OPEN_ORDERS, NOT_MARKETABLE, NOT_OPEN, NO_LIQUIDITY, NO_REASON,
     PARTIALLY_FILLED, POST_ONLY, RATE_LIMIT, REDUCE_ONLY, REJECTED, REPLACE_REJECTED,
     REPLACE_REQUESTED, SELF_TRADE, SUBMITTED, TRIGGERED, WOULD_TAKE, WOULD_TRIGGER, bus_at,
-    bus_pop, bus_push, grown, is_final, message_t, order_t,
+    bus_next, bus_pop, bus_push, grown, is_final, message_t, order_t,
 )
 from mrcore.queue cimport (
     KERNEL, STRICT, TABLE, behind_t, queue_depth, queue_executable, queue_model_t, queue_rule_t,
@@ -431,14 +431,22 @@ cdef void amend(exchange_t* x, nanos_t now, order_t* o, tick_t tick, lots_t lots
 
 
 cdef void exchange_serve(exchange_t* x) noexcept nogil:
-    """Process the next request in flight; it sees all data up to its arrival."""
-    cdef message_t request = bus_pop(&x.requests)
-    cdef order_t* o = &x.orders[request.order]
-    book_settle(&x.book)
-    if request.event == SUBMITTED:
-        arrive(x, request.time, o)
-    else:
-        amend(x, request.time, o, request.tick, request.lots)
+    """Process the next request in flight, and those with it; they see all data up to then.
+
+    Not beyond one that is answered at once: what it leads to may come before the others.
+    """
+    cdef message_t request
+    cdef order_t* o
+    cdef nanos_t now = x.requests.item[x.requests.head].time
+    while bus_next(&x.requests, INT64_MAX) == now:
+        request = bus_pop(&x.requests)
+        o = &x.orders[request.order]
+        if request.event == SUBMITTED:
+            arrive(x, now, o)
+        else:
+            amend(x, now, o, request.tick, request.lots)
+        if bus_next(&x.responses, INT64_MAX) <= now:
+            return
 
 
 # ------------------------------------------------------------------------- our side of it

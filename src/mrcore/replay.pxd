@@ -24,6 +24,7 @@ cdef class Replay:
     cdef int alone(self) except -1
     cdef int started(self) except -1
     cdef int check(self) except -1
+    cdef int kept(self, int64_t order_id) except -1
     cdef nanos_t last_received(self) noexcept
     cdef nanos_t requests_arrive(self) noexcept
     cdef nanos_t answers_arrive(self) noexcept
