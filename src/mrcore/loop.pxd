@@ -70,6 +70,7 @@ ctypedef struct replay_t:
     # what has been received
     touch_t known
     lots_t position                 # fills whose response has arrived
+    int64_t known_fills             # their number
     bint two_books
     book_t book                     # kept with `two_books` only
     touch_t* touches                # on their way, in the order of their arrival

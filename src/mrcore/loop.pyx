@@ -262,6 +262,7 @@ cdef void respond(replay_t* r, nanos_t now) noexcept nogil:
         order_id = x.orders[m.order].order_id
         if m.event == FILLED or m.event == PARTIALLY_FILLED:
             r.position += x.orders[m.order].side * m.lots
+            r.known_fills += 1
             if r.wake_fill:
                 r.woken = FILL
         if is_final(m.event) or m.event == CANCEL_REJECTED:

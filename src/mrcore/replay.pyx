@@ -591,6 +591,11 @@ cdef class Replay:
         return self.c.position
 
     @property
+    def known_fills(self):
+        """Number of the fills we know of: the first so many of all."""
+        return self.c.known_fills
+
+    @property
     def exchange_position_lots(self):
         """Signed position at the exchange, which may be ahead of what we know."""
         return self.c.exchange.position
