@@ -10,46 +10,78 @@ partial fill):
   The ``strict`` model lets nothing but trades fill, and never more than they traded.
 - ``partial_fills=False`` fills an order whole as soon as one lot executes, and a
   marketable one whole at the best price.
-- With partial fills a marketable GTC order takes the displayed sizes up to its price and
-  the rest at its own price; an IOC order takes what is displayed up to its price, a market
-  order what is displayed, and their rest expires.
+- With partial fills a marketable order takes the displayed sizes up to its price, a market
+  order all that is displayed. What is left of an IOC or market order expires; a FOK order
+  that cannot be filled whole expires before it takes anything.
+- ``remember_taking``: what own orders took of a displayed level is gone for them until the
+  level's next update. What is left of a GTC order rests; it meets the levels that it took as
+  they are updated. Without ``remember_taking`` the rest of a GTC order executes at its own
+  price, as hftbacktest has it, since the recorded book still shows what it took.
 - A post-only order that would take expires.
 - A request arrives ``entry_latency`` after it was sent and a response ``response_latency``
   after its event, in the order sent.
+- Replacing an order by another price or a larger remaining size puts it behind the queue, as
+  if it were new; a smaller size keeps its place. The size asked for includes what has been
+  filled, as at Binance and Bybit (hftbacktest's does not); at or below that it is a cancel.
+- A stop order sleeps until a trade of the recorded market at its stop price or beyond, then
+  arrives as its ``tif`` says. One that the last trade would trigger at once is rejected.
+- A reduce-only order never turns the position: it is rejected when there is nothing to reduce,
+  cut to what there is when it arrives, and cut again or expired as other fills reduce it. Each
+  is held against the position alone; Binance and Bybit add up those of a side.
+- Self-trade prevention acts when an order reaches an own one of the other side, before it
+  takes anything displayed at that price. A post-only order that would take from an own order
+  expires in every mode but ``allow``.
+- ``max_open_orders`` is for orders that could wait, as they arrive; ``rate_limit`` counts new
+  and replacing requests that it lets through in windows of the exchange's clock.
 """
 from libc.math cimport INFINITY
 from libc.stdint cimport INT64_MAX, int8_t, int64_t, uintptr_t
-from libc.stdlib cimport free, realloc
-from libc.string cimport memmove, memset
+from libc.stdlib cimport calloc, free
+from libc.string cimport memset
 
 from mrcore.book cimport (
-    NO_KEY, book_free, book_init, book_lots, book_settle, ladder_key,
-    ladder_next,
+    NO_KEY, book_clear, book_free, book_init, book_settle, ladder_key, ladder_next,
+)
+from mrcore.orders cimport (
+    ACCEPTED, CANCELLED, CANCEL_REJECTED, CANCEL_REQUESTED, EXPIRED, FILL_OR_KILL, FOK, GTC, MARKET,
+    MAX_OPEN_ORDERS, NOT_MARKETABLE, NOT_OPEN, NO_LIQUIDITY, NO_REASON, PARTIALLY_FILLED, POST_ONLY,
+    RATE_LIMIT, REDUCE_ONLY, REJECTED, REPLACE_REJECTED, REPLACE_REQUESTED, SELF_TRADE, SUBMITTED,
+    TRIGGERED, WOULD_TAKE, WOULD_TRIGGER, bus_at, bus_pop, bus_push, grown, is_final, message_t,
+    order_t,
 )
 from mrcore.queue cimport (
-    KERNEL, STRICT, TABLE, behind_t, queue_executable, queue_join, queue_model_t, queue_rule_t,
+    KERNEL, STRICT, TABLE, behind_t, queue_depth, queue_executable, queue_model_t, queue_rule_t,
     queue_trade,
 )
 from mrcore.types cimport lots_t, nanos_t, side_t, tick_t
+from mrcore.venue cimport (
+    ALLOW, BUY_STOPS, EXPIRE_BOTH, EXPIRE_MAKER, EXPIRE_TAKER, MARKS, SELL_STOPS, answer, change,
+    closable, displace, exchange_mid, exchange_open, exchange_t, fill, first_at, log_event,
+    mid_between, place, place_in, reduce, remember, resize, taking_at, waiting_t,
+)
 
 import ctypes
 
 import numpy as np
 
 EVENTS = ("submitted", "accepted", "rejected", "partially_filled", "filled",
-          "cancel_requested", "cancelled", "cancel_rejected", "expired")
-TIFS = ("gtc", "post_only", "ioc", "market")
+          "cancel_requested", "cancelled", "cancel_rejected", "expired",
+          "replace_requested", "replaced", "replace_rejected", "triggered")
+TIFS = ("gtc", "post_only", "ioc", "market", "fok")
+REASONS = ("", "would_take", "not_marketable", "no_liquidity", "fill_or_kill", "self_trade",
+           "would_trigger", "reduce_only", "max_open_orders", "rate_limit", "not_open")
 QUEUE_MODELS = ("risk_averse", "log", "log2", "power", "power2", "power3", "table", "kernel",
                 "strict", "optimistic")
-
+SELF_TRADE_MODES = ("allow", "expire_taker", "expire_maker", "expire_both")
 FUNCTION = ctypes.CFUNCTYPE(None).__base__      # of every ctypes function
 
 ORDER_DTYPE = np.dtype([
     ("time", "i8"), ("order_id", "i8"), ("status", "i1"), ("side", "i1"), ("tif", "i1"),
-    ("tick", "i8"), ("lots", "i8"), ("remaining", "i8"), ("decision_mid", "f8")])
+    ("tick", "i8"), ("lots", "i8"), ("remaining", "i8"), ("decision_mid", "f8"),
+    ("stop_tick", "i8"), ("reduce_only", "?"), ("reason", "i1")])
 ORDER_EVENT_DTYPE = np.dtype([
     ("time", "i8"), ("order_id", "i8"), ("event", "i1"), ("side", "i1"), ("tif", "i1"),
-    ("tick", "i8"), ("lots", "i8"), ("remaining", "i8")])
+    ("tick", "i8"), ("lots", "i8"), ("remaining", "i8"), ("reason", "i1")])
 FILL_DTYPE = np.dtype([
     ("time", "i8"), ("order_id", "i8"), ("side", "i1"), ("tick", "i8"), ("lots", "i8"),
     ("maker", "?"), ("fee", "f8"), ("mid", "f8"), ("decision_mid", "f8"),
@@ -87,31 +119,23 @@ cdef int queue_rule(queue_rule_t* rule, str model, double power, const double[::
     return 0
 
 
-cdef void* grown(exchange_t* x, void* items, Py_ssize_t n, Py_ssize_t* capacity,
-                 size_t size) noexcept nogil:
-    """The array with room for one more item; NULL (and `failed`) when there is no memory."""
-    cdef void* more
-    if n < capacity[0]:
-        return items
-    more = realloc(items, (2 * n + 64) * size)
-    if more is NULL:
-        x.failed = True
-    else:
-        capacity[0] = 2 * n + 64
-    return more
-
-
 cdef int exchange_init(exchange_t* x, int64_t window) noexcept nogil:
     """Make an exchange with an empty book; -1 when there is no memory."""
+    cdef int where
     memset(x, 0, sizeof(exchange_t))
+    for where in range(4):
+        x.greatest[where] = NO_KEY
+    x.last_trade = -1
     return book_init(&x.book, window)
 
 
 cdef void exchange_free(exchange_t* x) noexcept nogil:
-    cdef int side
+    cdef int where
     book_free(&x.book)
-    for side in range(2):
-        free(x.resting[side])
+    for where in range(4):
+        free(x.waiting[where])
+    for where in range(2):
+        free(x.taken[where])
     free(x.orders)
     free(x.events)
     free(x.fills)
@@ -120,196 +144,287 @@ cdef void exchange_free(exchange_t* x) noexcept nogil:
     memset(x, 0, sizeof(exchange_t))
 
 
-cdef void bus_push(exchange_t* x, bus_t* bus, message_t message) noexcept nogil:
-    """Append a message; it never overtakes the one before."""
-    cdef void* more
-    if bus.head > 0 and bus.head + bus.n == bus.capacity:
-        memmove(bus.item, bus.item + bus.head, bus.n * sizeof(message_t))
-        bus.head = 0
-    more = grown(x, bus.item, bus.head + bus.n, &bus.capacity, sizeof(message_t))
-    if more is NULL:
-        return
-    bus.item = <message_t*>more
-    if bus.n > 0:
-        message.time = max(message.time, bus.item[bus.head + bus.n - 1].time)
-    bus.item[bus.head + bus.n] = message
-    bus.n += 1
+# ------------------------------------------------------------------------- the market moves
 
 
-cdef message_t bus_pop(bus_t* bus) noexcept nogil:
-    cdef message_t message = bus.item[bus.head]
-    bus.head += 1
-    bus.n -= 1
-    if bus.n == 0:
-        bus.head = 0
-    return message
+cdef void exchange_level(exchange_t* x, int side, int64_t key, lots_t before,
+                         lots_t after) noexcept nogil:
+    """A level changed that own orders may stand at, or have taken from."""
+    cdef waiting_t* w = x.waiting[side]
+    cdef Py_ssize_t k = taking_at(x, side, key)
+    if k < x.n_taken[side]:
+        x.n_taken[side] -= 1
+        x.taken[side][k] = x.taken[side][x.n_taken[side]]
+        x.mark[side][key & (MARKS - 1)] -= 1
+    k = first_at(w, x.n_waiting[side], key)
+    while k < x.n_waiting[side] and w[k].key == key:
+        queue_depth(&w[k].queue, &x.queue, before * x.lot_size, after * x.lot_size)
+        k += 1
 
 
-cdef void log_event(exchange_t* x, nanos_t now, const order_t* o, int8_t event) noexcept nogil:
-    cdef void* more = grown(x, x.events, x.n_events, &x.events_capacity, sizeof(order_event_t))
-    cdef order_event_t* e
-    if more is NULL:
-        return
-    x.events = <order_event_t*>more
-    e = &x.events[x.n_events]
-    x.n_events += 1
-    e.time = now
-    e.order_id = o.order_id
-    e.event = event
-    e.side = o.side
-    e.tif = o.tif
-    e.tick = o.tick
-    e.lots = o.lots
-    e.remaining = o.remaining
+cdef void exchange_clear(exchange_t* x) noexcept nogil:
+    """The recorded book starts anew."""
+    cdef int side
+    book_clear(&x.book)
+    for side in range(2):
+        while x.n_taken[side] > 0:
+            x.n_taken[side] -= 1
+            x.mark[side][x.taken[side][x.n_taken[side]].key & (MARKS - 1)] -= 1
 
 
-cdef void change(exchange_t* x, nanos_t now, order_t* o, int8_t event, tick_t tick,
-                 lots_t lots) noexcept nogil:
-    """An event of an order at the exchange: state, log, and a response on its way."""
-    cdef message_t response
-    if event != CANCEL_REJECTED:
-        o.status = event
-        o.time = now
-    log_event(x, now, o, event)
-    response.time = now + x.response_latency
-    response.order = o.order_id - 1
-    response.event = event
-    response.tick = tick
-    response.lots = lots
-    bus_push(x, &x.responses, response)
+cdef lots_t execute(exchange_t* x, nanos_t now, int side, int64_t key, lots_t traded,
+                    lots_t most, double mid) noexcept nogil:
+    """Execute resting orders that the market reaches at `key`, `most` lots; how many it was.
 
-
-cdef double exchange_mid(const exchange_t* x) noexcept nogil:
-    """Mid price in quote units, NaN when a side is empty."""
-    return mid_between(ladder_key(&x.book.ladder[0]), ladder_key(&x.book.ladder[1]), 0,
-                       x.tick_size)
-
-
-cdef void fill(exchange_t* x, nanos_t now, order_t* o, tick_t tick, lots_t lots, bint maker,
-               double mid) noexcept nogil:
-    """Execute part or all of what remains of an order."""
-    cdef double notional = tick * x.tick_size * (lots * x.lot_size) * x.multiplier
-    cdef double fee = notional * (x.maker_fee if maker else x.taker_fee)
-    cdef void* more = grown(x, x.fills, x.n_fills, &x.fills_capacity, sizeof(fill_t))
-    cdef fill_t* f
-    if more is NULL:
-        return
-    x.fills = <fill_t*>more
-    o.remaining -= lots
-    x.position += o.side * lots
-    x.cash -= o.side * notional + fee
-    x.fees += fee
-    f = &x.fills[x.n_fills]
-    x.n_fills += 1
-    f.time = now
-    f.order_id = o.order_id
-    f.side = o.side
-    f.tick = tick
-    f.lots = lots
-    f.maker = maker
-    f.fee = fee
-    f.mid = mid
-    f.decision_mid = o.decision_mid
-    f.position_lots = x.position
-    f.cash = x.cash
-    change(x, now, o, PARTIALLY_FILLED if o.remaining > 0 else FILLED, tick, lots)
-
-
-cdef void exchange_hit(exchange_t* x, nanos_t now, int side, int64_t key, lots_t lots,
-                       bint trade, double mid) noexcept nogil:
-    """Execute resting orders that a trade at `key`, or an opposite best there, reaches."""
-    cdef resting_t* r = x.resting[side]
-    cdef Py_ssize_t k, kept = 0, n = x.n_resting[side]
-    cdef lots_t budget = lots if x.queue.model == STRICT else INT64_MAX
-    cdef lots_t reached
+    With `traded` 0 it is an opposite level that reaches them, not a trade.
+    """
+    cdef waiting_t* w = x.waiting[side]
+    cdef Py_ssize_t at = 0
+    cdef lots_t left = most, lots
     cdef order_t* o
-    for k in range(n):
-        o = &x.orders[r[k].order]
-        reached = 0
-        if r[k].key > key or (not trade and r[k].key == key):
-            reached = o.remaining
-        elif r[k].key == key:
-            queue_trade(&r[k].queue, lots * x.lot_size)
-            reached = <lots_t>queue_executable(&r[k].queue, x.lot_size)
-            if reached > 0 and not x.partial_fills:
-                reached = o.remaining
-        reached = min(reached, min(o.remaining, budget))
-        if reached > 0:
-            budget -= reached
-            fill(x, now, o, o.tick, reached, True, mid)
-        if o.remaining > 0:
-            r[kept] = r[k]
-            kept += 1
-    x.n_resting[side] = kept
+    while at < x.n_waiting[side] and w[at].key >= key:
+        o = &x.orders[w[at].order]
+        lots = o.remaining
+        if traded > 0 and w[at].key == key:
+            queue_trade(&w[at].queue, traded * x.lot_size)
+            lots = <lots_t>queue_executable(&w[at].queue, x.lot_size)
+            if lots > 0 and not x.partial_fills:
+                lots = o.remaining
+        lots = min(min(lots, o.remaining), left)
+        if o.reduce_only:
+            lots = min(lots, closable(x, o.side))
+        if lots > 0:
+            left -= lots
+            fill(x, now, o, o.tick, lots, True, mid)
+        if o.remaining == 0:
+            displace(x, side, at)
+        else:
+            at += 1
+    if x.n_reducing > 0:
+        reduce(x, now)
+    return most - left
 
 
-cdef void rest(exchange_t* x, nanos_t now, order_t* o) noexcept nogil:
-    """Let an order wait, behind all of a better or equal price."""
-    cdef int side = o.side < 0
-    cdef int64_t key = -o.tick if side else o.tick
-    cdef Py_ssize_t at = x.n_resting[side]
-    cdef void* more = grown(x, x.resting[side], at, &x.resting_capacity[side], sizeof(resting_t))
-    cdef resting_t* r
-    if more is NULL:
+cdef void exchange_hit(exchange_t* x, nanos_t now, int side, int64_t key,
+                       lots_t lots) noexcept nogil:
+    """A trade reaches resting orders."""
+    execute(x, now, side, key, lots, lots if x.queue.model == STRICT else INT64_MAX,
+            exchange_mid(x))
+
+
+cdef void exchange_cross(exchange_t* x, nanos_t now, int side, int64_t key, lots_t before,
+                         lots_t after) noexcept nogil:
+    """A level changed that reaches own orders of the other side."""
+    cdef int64_t best[2]
+    cdef lots_t lots = 0
+    if after == 0 or x.queue.model == STRICT:
         return
-    x.resting[side] = r = <resting_t*>more
-    while at > 0 and r[at - 1].key < key:
-        r[at] = r[at - 1]
-        at -= 1
-    r[at].key = key
-    r[at].order = o.order_id - 1
-    queue_join(&r[at].queue, &x.queue, book_lots(&x.book, o.side, o.tick) * x.lot_size)
-    x.n_resting[side] += 1
-    change(x, now, o, ACCEPTED, 0, 0)
+    best[1 - side] = ladder_key(&x.book.ladder[1 - side])
+    if before == 0 and ladder_key(&x.book.ladder[side]) == key:
+        # the best improved through an own order: it would have traded with it
+        best[side] = ladder_next(&x.book.ladder[side], key, &lots)
+        execute(x, now, 1 - side, -key, 0, INT64_MAX, mid_between(best[0], best[1], x.tick_size))
+    elif x.remember_taking:
+        # what an own order did not get here rests: it meets what is there now
+        remember(x, side, key, execute(x, now, 1 - side, -key, 0, after, exchange_mid(x)))
 
 
-cdef void take(exchange_t* x, nanos_t now, order_t* o) noexcept nogil:
-    """Execute a marketable order against the displayed book, which stays as recorded."""
+cdef void exchange_trigger(exchange_t* x, nanos_t now, tick_t tick) noexcept nogil:
+    """A trade reaches stops: their orders arrive."""
+    cdef int where
+    cdef order_t* o
+    for where in range(BUY_STOPS, 4):
+        while x.greatest[where] + (tick if where == BUY_STOPS else -tick) >= 0:
+            o = &x.orders[x.waiting[where][0].order]
+            displace(x, where, 0)
+            o.time = now
+            answer(x, now, o, TRIGGERED, NO_REASON, 0, 0)
+            enter(x, now, o)
+
+
+# ------------------------------------------------------------------------- orders that take
+
+
+cdef int64_t next_level(const exchange_t* x, int side, int64_t key, lots_t* lots) noexcept nogil:
+    """Key of the best displayed level below `key`, NO_KEY for none, and what is left of it."""
+    cdef int64_t level = ladder_next(&x.book.ladder[side], key, lots)
+    cdef Py_ssize_t k = taking_at(x, side, level)
+    if k < x.n_taken[side]:
+        lots[0] = max(lots[0] - x.taken[side][k].lots, 0)
+    return level
+
+
+cdef bint barred(exchange_t* x, nanos_t now, int other, int64_t key) noexcept nogil:
+    """Whether own orders at `key` or better stop one that comes; they end as the mode says."""
+    cdef order_t* o
+    while x.self_trade != ALLOW and x.greatest[other] >= key:
+        if x.self_trade != EXPIRE_TAKER:
+            o = &x.orders[x.waiting[other][0].order]
+            displace(x, other, 0)
+            change(x, now, o, EXPIRED, SELF_TRADE)
+        if x.self_trade != EXPIRE_MAKER:
+            return True
+    return False
+
+
+cdef bint fillable(const exchange_t* x, const order_t* o, int64_t limit) noexcept nogil:
+    """Whether the displayed sizes down to `limit` fill an order whole."""
+    cdef int other = o.side > 0
+    cdef lots_t lots = 0, total = 0
+    cdef int64_t key = next_level(x, other, -NO_KEY, &lots)
+    if x.self_trade == EXPIRE_TAKER or x.self_trade == EXPIRE_BOTH:
+        limit = max(limit, x.greatest[other] + 1)
+    while key >= limit:
+        total += lots
+        if total >= o.remaining or not x.partial_fills:
+            return True
+        key = next_level(x, other, key, &lots)
+    return False
+
+
+cdef void take(exchange_t* x, nanos_t now, order_t* o, int64_t limit, bint new) noexcept nogil:
+    """Execute an order against what is displayed down to `limit`; the rest waits or ends."""
     cdef int other = o.side > 0
     cdef double mid = exchange_mid(x)
-    cdef lots_t displayed = 0
-    cdef int64_t key = ladder_next(&x.book.ladder[other], -NO_KEY, &displayed)
-    cdef int64_t limit = NO_KEY if o.tif == MARKET else (-o.tick if other else o.tick)
-    if not x.partial_fills:
-        fill(x, now, o, -key if other else key, o.remaining, False, mid)
-        return
-    while key != NO_KEY and o.remaining > 0:
-        if key < limit or (key == limit and o.tif == GTC):
+    cdef lots_t lots = 0
+    cdef int64_t key = next_level(x, other, -NO_KEY, &lots)
+    cdef bint marketable = key >= limit, stopped = False
+    # hftbacktest's: a GTC order finds all that it wants at its own price
+    cdef bint endless = marketable and o.tif == GTC and not x.remember_taking
+    while o.remaining > 0:
+        stopped = barred(x, now, other, max(key, limit))
+        if stopped or key < limit or (endless and x.partial_fills and key == limit):
             break
-        fill(x, now, o, -key if other else key, min(displayed, o.remaining), False, mid)
-        key = ladder_next(&x.book.ladder[other], key, &displayed)
-    if o.remaining > 0:
-        if o.tif == GTC:
-            fill(x, now, o, o.tick, o.remaining, False, mid)
+        if not x.partial_fills:
+            lots = o.remaining
+        lots = min(lots, o.remaining)
+        if lots > 0:
+            fill(x, now, o, -key if other else key, lots, False, mid)
+            if x.partial_fills:
+                remember(x, other, key, lots)
+        key = next_level(x, other, key, &lots)
+    if stopped:
+        change(x, now, o, EXPIRED, SELF_TRADE)
+    elif o.remaining > 0 and endless:
+        fill(x, now, o, o.tick, o.remaining, False, mid)
+    elif o.remaining > 0 and o.tif == GTC:
+        rest(x, now, o, new)
+    elif o.remaining > 0:
+        change(x, now, o, EXPIRED,
+               NO_LIQUIDITY if marketable or o.tif == MARKET else NOT_MARKETABLE)
+
+
+# ------------------------------------------------------------------------- requests arrive
+
+
+cdef void rest(exchange_t* x, nanos_t now, order_t* o, bint new) noexcept nogil:
+    """Let an order wait in the book."""
+    place(x, o, o.side < 0)
+    if new:
+        change(x, now, o, ACCEPTED, NO_REASON)
+        if o.remaining < o.lots:
+            o.status = PARTIALLY_FILLED
+
+
+cdef void enter(exchange_t* x, nanos_t now, order_t* o) noexcept nogil:
+    """An order meets the book: a new one, a replaced one or one that was triggered."""
+    cdef int other = o.side > 0
+    cdef bint new = o.status == SUBMITTED
+    cdef int64_t limit
+    if o.reduce_only:
+        if closable(x, o.side) == 0:
+            change(x, now, o, EXPIRED, REDUCE_ONLY)
+            return
+        if closable(x, o.side) < o.remaining:
+            resize(x, now, o, closable(x, o.side), REDUCE_ONLY)
+    if o.tif == MARKET:
+        limit = NO_KEY + 1
+    else:
+        limit = -o.tick if other else o.tick
+    if o.tif == POST_ONLY:
+        if (ladder_key(&x.book.ladder[other]) >= limit
+                or (x.self_trade != ALLOW and x.greatest[other] >= limit)):
+            change(x, now, o, EXPIRED, WOULD_TAKE)
         else:
-            change(x, now, o, EXPIRED, 0, 0)
+            rest(x, now, o, new)
+    elif o.tif == FOK and not fillable(x, o, limit):
+        change(x, now, o, EXPIRED, FILL_OR_KILL)
+    else:
+        take(x, now, o, limit, new)
+        if x.n_reducing > 0:
+            reduce(x, now)
+
+
+cdef bint too_many(exchange_t* x, nanos_t now) noexcept nogil:
+    """Whether a request is beyond the rate limit; it counts when it is not."""
+    cdef nanos_t since
+    if x.rate_limit == 0:
+        return False
+    since = now % x.rate_ns
+    if since < 0:
+        since += x.rate_ns
+    if now - since != x.rate_start:
+        x.rate_start = now - since
+        x.rate_count = 0
+    if x.rate_count == x.rate_limit:
+        return True
+    x.rate_count += 1
+    return False
+
+
+cdef int8_t refusal(exchange_t* x, nanos_t now, const order_t* o) noexcept nogil:
+    """Why a new order is rejected, NO_REASON when it is not."""
+    if too_many(x, now):
+        return RATE_LIMIT
+    if (x.max_open_orders > 0 and exchange_open(x) >= x.max_open_orders
+            and (o.tif == GTC or o.tif == POST_ONLY or o.stop_tick >= 0)):
+        return MAX_OPEN_ORDERS
+    if o.stop_tick < 0:
+        return REDUCE_ONLY if o.reduce_only and closable(x, o.side) == 0 else NO_REASON
+    if x.last_trade >= 0 and o.side * (x.last_trade - o.stop_tick) >= 0:
+        return WOULD_TRIGGER
+    return NO_REASON
 
 
 cdef void arrive(exchange_t* x, nanos_t now, order_t* o) noexcept nogil:
-    """An order reaches the exchange."""
-    cdef int64_t opposite = ladder_key(&x.book.ladder[o.side > 0])
-    cdef bint marketable = opposite != NO_KEY and (
-        o.tif == MARKET or opposite + o.side * o.tick >= 0)
-    if marketable and o.tif != POST_ONLY:
-        take(x, now, o)
-    elif not marketable and (o.tif == GTC or o.tif == POST_ONLY):
-        rest(x, now, o)
+    """A new order reaches the exchange."""
+    cdef int8_t reason = refusal(x, now, o)
+    if reason != NO_REASON:
+        change(x, now, o, REJECTED, reason)
+    elif o.stop_tick >= 0:
+        place(x, o, BUY_STOPS if o.side > 0 else SELL_STOPS)
+        change(x, now, o, ACCEPTED, NO_REASON)
     else:
-        change(x, now, o, EXPIRED, 0, 0)
+        enter(x, now, o)
 
 
-cdef void withdraw(exchange_t* x, nanos_t now, order_t* o) noexcept nogil:
-    """A cancel request reaches the exchange."""
-    cdef int side = o.side < 0
-    cdef resting_t* r = x.resting[side]
-    cdef Py_ssize_t k, n = x.n_resting[side]
-    for k in range(n):
-        if r[k].order == o.order_id - 1:
-            memmove(r + k, r + k + 1, (n - k - 1) * sizeof(resting_t))
-            x.n_resting[side] = n - 1
-            change(x, now, o, CANCELLED, 0, 0)
-            return
-    change(x, now, o, CANCEL_REJECTED, 0, 0)
+cdef void amend(exchange_t* x, nanos_t now, order_t* o, tick_t tick, lots_t lots) noexcept nogil:
+    """A request to replace or to cancel (`lots` 0) an order reaches the exchange."""
+    cdef int8_t refused = REPLACE_REJECTED if lots > 0 else CANCEL_REJECTED
+    cdef lots_t remaining = lots - (o.lots - o.remaining)
+    cdef int where = o.side < 0
+    cdef Py_ssize_t at = place_in(x, o, where)
+    if at < 0 and o.stop_tick >= 0:
+        where = BUY_STOPS if o.side > 0 else SELL_STOPS
+        at = place_in(x, o, where)
+    if lots > 0 and too_many(x, now):
+        answer(x, now, o, refused, RATE_LIMIT, 0, 0)
+    elif at < 0:
+        answer(x, now, o, refused, NOT_OPEN, 0, 0)
+    elif remaining <= 0:
+        displace(x, where, at)
+        change(x, now, o, CANCELLED, NO_REASON)
+    else:
+        o.status = ACCEPTED
+        o.reason = NO_REASON
+        if where >= BUY_STOPS or (tick == o.tick and remaining <= o.remaining):
+            o.tick = tick
+            resize(x, now, o, remaining, NO_REASON)
+        else:
+            displace(x, where, at)
+            o.tick = tick
+            resize(x, now, o, remaining, NO_REASON)
+            enter(x, now, o)
 
 
 cdef void exchange_serve(exchange_t* x) noexcept nogil:
@@ -320,47 +435,107 @@ cdef void exchange_serve(exchange_t* x) noexcept nogil:
     if request.event == SUBMITTED:
         arrive(x, request.time, o)
     else:
-        withdraw(x, request.time, o)
+        amend(x, request.time, o, request.tick, request.lots)
+
+
+# ------------------------------------------------------------------------- our side of it
+
+
+cdef void send(exchange_t* x, nanos_t now, int64_t order, int8_t event, tick_t tick,
+               lots_t lots) noexcept nogil:
+    """Send a request about an order."""
+    cdef message_t request
+    log_event(x, now, &x.orders[order], event, NO_REASON)
+    request.time = now + x.entry_latency
+    request.order = order
+    request.event = event
+    request.tick = tick
+    request.lots = lots
+    bus_push(&x.requests, request, &x.failed)
 
 
 cdef int64_t exchange_request_submit(
     exchange_t* x, nanos_t now, side_t side, tick_t tick, lots_t lots, int8_t tif,
-    double decision_mid
+    bint reduce_only, tick_t stop_tick, double decision_mid
 ) noexcept nogil:
     """Send an order at local time `now`; its index, or -1 when there is no memory."""
-    cdef void* more = grown(x, x.orders, x.n_orders, &x.orders_capacity, sizeof(order_t))
+    cdef Py_ssize_t order = x.n_orders
+    cdef void* more = grown(x.orders, order, &x.orders_capacity, sizeof(order_t), &x.failed)
     cdef order_t* o
-    cdef message_t request
     if more is NULL:
         return -1
     x.orders = <order_t*>more
-    o = &x.orders[x.n_orders]
-    x.n_orders += 1
+    x.last_id += 1
+    o = &x.orders[order]
     o.time = now
-    o.order_id = x.n_orders
+    o.order_id = x.last_id
     o.status = SUBMITTED
     o.side = side
     o.tif = tif
     o.tick = tick
     o.lots = o.remaining = lots
     o.decision_mid = decision_mid
-    log_event(x, now, o, SUBMITTED)
-    request.time = now + x.entry_latency
-    request.order = x.n_orders - 1
-    request.event = SUBMITTED
-    request.tick = 0
-    request.lots = 0
-    bus_push(x, &x.requests, request)
-    return x.n_orders - 1
+    o.stop_tick = stop_tick
+    o.reduce_only = reduce_only
+    o.reason = NO_REASON
+    x.n_orders += 1
+    send(x, now, order, SUBMITTED, 0, 0)
+    return order
+
+
+cdef void exchange_request_replace(
+    exchange_t* x, nanos_t now, int64_t order, tick_t tick, lots_t lots
+) noexcept nogil:
+    """Ask at local time `now` for an order to get another price and size, `lots` > 0."""
+    send(x, now, order, REPLACE_REQUESTED, tick, lots)
 
 
 cdef void exchange_request_cancel(exchange_t* x, nanos_t now, int64_t order) noexcept nogil:
     """Ask at local time `now` for an order to be withdrawn."""
-    cdef message_t request
-    log_event(x, now, &x.orders[order], CANCEL_REQUESTED)
-    request.time = now + x.entry_latency
-    request.order = order
-    request.event = CANCEL_REQUESTED
-    request.tick = 0
-    request.lots = 0
-    bus_push(x, &x.requests, request)
+    send(x, now, order, CANCEL_REQUESTED, 0, 0)
+
+
+cdef int64_t exchange_find(const exchange_t* x, int64_t order_id) noexcept nogil:
+    """Index of an order, -1 when there is none, or no longer one."""
+    cdef int64_t low = 0, high = x.n_orders, middle
+    if not 0 < order_id <= x.last_id:
+        return -1
+    middle = high - 1 - (x.last_id - order_id)
+    if middle >= 0 and x.orders[middle].order_id == order_id:
+        return middle
+    while low < high:
+        middle = (low + high) >> 1
+        if x.orders[middle].order_id < order_id:
+            low = middle + 1
+        else:
+            high = middle
+    return low if low < x.n_orders and x.orders[low].order_id == order_id else -1
+
+
+cdef void exchange_forget(exchange_t* x) noexcept nogil:
+    """Drop the logs, and the finished orders of which no message is on its way."""
+    cdef int64_t* to = <int64_t*>calloc(x.n_orders + 1, sizeof(int64_t))
+    cdef Py_ssize_t i, kept = 0
+    cdef int where
+    if to is NULL:
+        x.failed = True
+        return
+    x.n_events = x.n_fills = 0
+    for i in range(x.requests.n):
+        to[bus_at(&x.requests, i).order] = 1
+    for i in range(x.responses.n):
+        to[bus_at(&x.responses, i).order] = 1
+    for i in range(x.n_orders):
+        if to[i] or not is_final(x.orders[i].status):
+            x.orders[kept] = x.orders[i]
+            to[i] = kept
+            kept += 1
+    x.n_orders = kept
+    for i in range(x.requests.n):
+        bus_at(&x.requests, i).order = to[bus_at(&x.requests, i).order]
+    for i in range(x.responses.n):
+        bus_at(&x.responses, i).order = to[bus_at(&x.responses, i).order]
+    for where in range(4):
+        for i in range(x.n_waiting[where]):
+            x.waiting[where][i].order = to[x.waiting[where][i].order]
+    free(to)

@@ -26,6 +26,7 @@ cdef class Replay:
     cdef bint at_end(self) noexcept
     cdef int free_to_run(self) except -1
     cdef int go(self, nanos_t until) except -1
+    cdef int kept(self, int64_t order_id) except -1
     cdef int deep(self) except -1
     cdef int in_order(self, const int64_t[::1] time) except -1
 

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from mrcore.exchange import FILL_DTYPE as FILL_DTYPE
 from mrcore.exchange import ORDER_DTYPE as ORDER_DTYPE
 from mrcore.exchange import ORDER_EVENT_DTYPE as ORDER_EVENT_DTYPE
+from mrcore.exchange import SELF_TRADE_MODES as SELF_TRADE_MODES
 from mrcore.exchange import TIFS as TIFS
 
 SAMPLE_COLUMNS: Final[tuple[str, ...]]
@@ -39,6 +40,10 @@ class Replay:
         queue_table: NDArray[np.float64] | None = None,
         queue_kernel: Any = None,
         partial_fills: bool = True,
+        remember_taking: bool = True,
+        self_trade: str = "allow",
+        max_open_orders: int = 0,
+        rate_limit: tuple[int, int] | None = None,
         entry_latency_ns: int = 0,
         response_latency_ns: int = 0,
         feed_latency_ns: int = 0,
@@ -83,7 +88,17 @@ class Replay:
         tif: NDArray[np.int8],
         cancel_ns: NDArray[np.int64],
     ) -> NDArray[np.int64]: ...
-    def submit(self, side: int, tick: int, lots: int, tif: str = "gtc") -> int: ...
+    def submit(
+        self,
+        side: int,
+        tick: int,
+        lots: int,
+        tif: str = "gtc",
+        *,
+        stop_tick: int | None = None,
+        reduce_only: bool = False,
+    ) -> int: ...
+    def replace(self, order_id: int, tick: int, lots: int) -> None: ...
     def cancel(self, order_id: int) -> None: ...
     def cancel_all(self) -> None: ...
     def quote(
@@ -139,3 +154,4 @@ class Replay:
     def orders(self) -> NDArray[Any]: ...
     def order_events(self) -> NDArray[Any]: ...
     def fills(self) -> NDArray[Any]: ...
+    def drain(self) -> dict[str, NDArray[Any]]: ...

@@ -9,19 +9,22 @@ from libc.string cimport memcpy
 cimport cython
 
 from mrcore.book cimport NO_KEY, book_init, book_lots, side_columns
-from mrcore.exchange cimport exchange_init, exchange_t, queue_rule
+from mrcore.exchange cimport exchange_find, exchange_init, exchange_t, queue_rule
 from mrcore.executor cimport check_terms, executor_init, executor_target
 from mrcore.loop cimport (
-    END, N_COLUMNS, TIMEOUT, loop_cancel, loop_cancel_all, loop_failed, loop_free, loop_mid,
-    loop_quote, loop_run, loop_submit, replay_t,
+    END, MOST_LEVELS, N_COLUMNS, TIMEOUT, loop_cancel, loop_cancel_all, loop_failed, loop_forget,
+    loop_free, loop_mid, loop_quote, loop_replace, loop_run, loop_submit, replay_t,
 )
 from mrcore.sampler cimport sampler_init
 from mrcore.tape cimport NEVER, tape_attach, tape_local, tape_t
 from mrcore.types cimport lots_t, nanos_t, side_t, tick_t
+from mrcore.venue cimport self_trade_t
 
 import numpy as np
 
-from mrcore.exchange import FILL_DTYPE, ORDER_DTYPE, ORDER_EVENT_DTYPE, TIFS
+from mrcore.exchange import (
+    FILL_DTYPE, ORDER_DTYPE, ORDER_EVENT_DTYPE, SELF_TRADE_MODES, TIFS,
+)
 
 SAMPLE_COLUMNS = (
     "bid", "bid_size", "ask", "ask_size",
@@ -34,6 +37,10 @@ SAMPLE_COLUMNS = (
 )
 WAKES = ("timeout", "feed", "fill", "end")
 
+cdef enum:
+    MOST_BITS = 53          # ticks and lots of an order: exact as doubles
+
+cdef int64_t MOST = <int64_t>1 << MOST_BITS
 cdef dict TIF_CODES = {name: code for code, name in enumerate(TIFS)}
 
 
@@ -92,7 +99,13 @@ cdef class Replay:
         at equally spaced shares F / (F + B) of the level before it, from 0 to 1.
     queue_kernel : ctypes function or numba cfunc, optional
         Of the ``kernel`` model: ``double behind(double front, double back, double power)``.
-    partial_fills : bool
+    partial_fills, remember_taking : bool
+    self_trade : {"allow", "expire_taker", "expire_maker", "expire_both"}
+    max_open_orders : int
+        Orders beyond it are rejected; 0 for no limit.
+    rate_limit : (int, int), optional
+        New and replacing requests in a window of so many ns; more are rejected.
+        `mrcore.exchange` explains these five.
     entry_latency_ns, response_latency_ns, feed_latency_ns : int
         Request to the exchange, response from it, data from it. The feed's own delays, row by
         row, take the place of ``feed_latency_ns`` where ``feed`` is given local times.
@@ -119,7 +132,8 @@ cdef class Replay:
                   double vpin_bucket=0.0, Py_ssize_t vpin_buckets=50,
                   int64_t vpin_calibration=500, Py_ssize_t kyle_window=60,
                   str queue_model="power", double queue_power=3.0, queue_table=None,
-                  queue_kernel=None, bint partial_fills=True,
+                  queue_kernel=None, bint partial_fills=True, bint remember_taking=True,
+                  str self_trade="allow", Py_ssize_t max_open_orders=0, rate_limit=None,
                   nanos_t entry_latency_ns=0, nanos_t response_latency_ns=0,
                   nanos_t feed_latency_ns=0, double maker_fee=0.0, double taker_fee=0.0,
                   double multiplier=1.0, bint depth=False, int64_t window=1 << 15):
@@ -153,6 +167,16 @@ cdef class Replay:
         self.queue_kernel = queue_kernel
         queue_rule(&x.queue, queue_model, queue_power, self.queue_table, queue_kernel)
         x.partial_fills = partial_fills
+        x.remember_taking = remember_taking
+        if self_trade not in SELF_TRADE_MODES:
+            raise ValueError(f"self_trade must be one of {SELF_TRADE_MODES}, was {self_trade!r}")
+        x.self_trade = <self_trade_t><int>SELF_TRADE_MODES.index(self_trade)
+        x.max_open_orders = max_open_orders
+        if rate_limit is not None:
+            x.rate_limit, x.rate_ns = rate_limit
+        if max_open_orders < 0 or (rate_limit is not None and min(rate_limit) <= 0):
+            raise ValueError("max_open_orders must be >= 0 and both of rate_limit > 0, were "
+                             f"{max_open_orders} and {rate_limit}")
         x.entry_latency = latency("entry_latency_ns", entry_latency_ns)
         x.response_latency = latency("response_latency_ns", response_latency_ns)
         r.deltas.latency = r.trades.latency = latency("feed_latency_ns", feed_latency_ns)
@@ -381,7 +405,8 @@ cdef class Replay:
             r.requests.order_id = &ids[0]
         return order_ids
 
-    def submit(self, side_t side, tick_t tick, lots_t lots, str tif="gtc"):
+    def submit(self, side_t side, tick_t tick, lots_t lots, str tif="gtc", *,
+               stop_tick=None, bint reduce_only=False):
         """Send an order now, and return its id.
 
         Parameters
@@ -392,22 +417,49 @@ cdef class Replay:
             Limit price in ticks; ignored by a market order.
         lots : int
             > 0.
-        tif : {"gtc", "post_only", "ioc", "market"}
+        tif : {"gtc", "post_only", "ioc", "market", "fok"}
+        stop_tick : int, optional
+            The order sleeps until the market trades at this price or beyond: at or above it
+            for a buy, at or below it for a sell.
+        reduce_only : bool
+            Never more than what closes the position.
+
+        Notes
+        -----
+        `mrcore.exchange` gives the rules.
         """
         cdef int64_t order_id
+        cdef tick_t stop = -1 if stop_tick is None else stop_tick
         self.started()
-        if (side != 1 and side != -1) or lots <= 0 or tick < 0:
-            raise ValueError(f"expected side 1 or -1, tick >= 0 and lots > 0, were {side}, {tick} "
-                             f"and {lots}")
-        order_id = loop_submit(&self.c, side, tick, lots, tif_code(tif), False, -1, False)
+        if ((side != 1 and side != -1) or not 0 <= tick < MOST or not 0 < lots < MOST
+                or not (stop_tick is None or 0 <= stop < MOST)):
+            raise ValueError(f"expected side 1 or -1, ticks in [0, {MOST}) and lots in [1, "
+                             f"{MOST}), were {side}, {tick}, {lots} and stop_tick {stop_tick}")
+        order_id = loop_submit(&self.c, side, tick, lots, tif_code(tif), reduce_only, stop, False)
         self.check()
         return order_id
 
+    def replace(self, int64_t order_id, tick_t tick, lots_t lots):
+        """Ask now for an order to get another price and size.
+
+        Parameters
+        ----------
+        order_id : int
+        tick : int
+        lots : int
+            > 0, with what has been filled. A size no larger at the same price keeps the
+            place in the queue; one at or below what has been filled cancels the order.
+        """
+        self.kept(order_id)
+        if not 0 <= tick < MOST or not 0 < lots < MOST:
+            raise ValueError(f"expected a tick in [0, {MOST}) and lots in [1, {MOST}), were "
+                             f"{tick} and {lots}")
+        loop_replace(&self.c, order_id, tick, lots)
+        self.check()
+
     def cancel(self, int64_t order_id):
         """Ask now for an order to be withdrawn."""
-        self.started()
-        if not 1 <= order_id <= self.c.exchange.n_orders:
-            raise ValueError(f"no order {order_id}: ids go from 1 to {self.c.exchange.n_orders}")
+        self.kept(order_id)
         loop_cancel(&self.c, order_id)
         self.check()
 
@@ -428,7 +480,7 @@ cdef class Replay:
         lots : int
             Size of each order, > 0.
         levels, step_ticks : int
-            Orders a side, and the ticks between them; >= 1.
+            Orders a side, at most 64, and the ticks between them; >= 1.
         keep : bool
             Let quotes stand that are at a wanted price, with their place in the queue (and
             what is left of their size); False sends all anew.
@@ -440,9 +492,11 @@ cdef class Replay:
         cdef tick_t bid = NO_KEY if bid_tick is None else bid_tick
         cdef tick_t ask = -NO_KEY if ask_tick is None else ask_tick
         self.started()
-        if lots <= 0 or levels < 1 or step_ticks < 1 or (bid < 0 and bid != NO_KEY) or ask < 0:
-            raise ValueError("expected lots > 0, levels and step_ticks >= 1 and prices >= 0, were "
-                             f"{lots}, {levels}, {step_ticks}, {bid_tick} and {ask_tick}")
+        if (lots <= 0 or not 1 <= levels <= MOST_LEVELS or not 1 <= step_ticks < 1 << 32
+                or (bid < 0 and bid != NO_KEY) or ask < 0):
+            raise ValueError(f"expected lots > 0, levels in [1, {MOST_LEVELS}], step_ticks >= 1 "
+                             f"and prices >= 0, were {lots}, {levels}, {step_ticks}, {bid_tick} "
+                             f"and {ask_tick}")
         loop_quote(&self.c, bid, ask, lots, levels, step_ticks, keep)
         self.check()
 
@@ -529,7 +583,7 @@ cdef class Replay:
     @property
     def open_orders(self):
         """Orders that may still live, as far as we know."""
-        return self.c.n_working
+        return self.c.working.n
 
     @property
     def position_lots(self):
@@ -581,6 +635,24 @@ cdef class Replay:
         """Every execution, FILL_DTYPE."""
         return records(self.c.exchange.fills, self.c.exchange.n_fills, FILL_DTYPE)
 
+    def drain(self):
+        """Samples, orders, order events and fills since the last time, which are then forgotten.
+
+        So a long replay runs in bounded memory. Orders that may still live are given again the
+        next time, as they are then.
+
+        Returns
+        -------
+        dict
+            ``samples``, ``orders``, ``order_events`` and ``fills``, as the methods give them.
+        """
+        self.alone()
+        drained = {"samples": self.samples(), "orders": self.orders(),
+                   "order_events": self.order_events(), "fills": self.fills()}
+        loop_forget(&self.c)
+        self.check()
+        return drained
+
     # --------------------------------------------------------------------- inside
 
     cdef bint at_end(self) noexcept:
@@ -626,6 +698,12 @@ cdef class Replay:
         self.alone()
         if self.c.now == -NEVER:
             raise ValueError("advance to the time of the decision first")
+        return 0
+
+    cdef int kept(self, int64_t order_id) except -1:
+        self.started()
+        if exchange_find(&self.c.exchange, order_id) < 0:
+            raise ValueError(f"no order {order_id} in the log: {self.c.exchange.last_id} were sent")
         return 0
 
     cdef int deep(self) except -1:

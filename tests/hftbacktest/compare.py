@@ -77,6 +77,7 @@ def core(feed: Feed, schedule: Schedule, config: str) -> Answer:
         queue_model=model,
         queue_power=POWER,
         partial_fills=exchange == "partial",
+        remember_taking=False,
         entry_latency_ns=ENTRY_LATENCY,
         response_latency_ns=RESPONSE_LATENCY,
         feed_latency_ns=FEED_LATENCY,
