@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from mrcore.exchange import FILL_DTYPE as FILL_DTYPE
 from mrcore.exchange import ORDER_DTYPE as ORDER_DTYPE
 from mrcore.exchange import ORDER_EVENT_DTYPE as ORDER_EVENT_DTYPE
+from mrcore.exchange import QUEUE_MODELS as QUEUE_MODELS
 from mrcore.exchange import SELF_TRADE_MODES as SELF_TRADE_MODES
 from mrcore.exchange import TIFS as TIFS
 from mrcore.latency import Latency
