@@ -44,6 +44,8 @@ cdef enum reason_t:         # indices of REASONS
     MAX_OPEN_ORDERS
     RATE_LIMIT
     NOT_OPEN
+    MARGIN
+    LIQUIDATED
 
 
 cdef packed struct order_t:         # ORDER_DTYPE

@@ -8,8 +8,11 @@ from libc.string cimport memcpy
 
 cimport cython
 
+from mrcore.account cimport Account
 from mrcore.book cimport NO_KEY, book_init, book_lots, side_columns
-from mrcore.exchange cimport exchange_find, exchange_init, exchange_t, queue_rule
+from mrcore.exchange cimport (
+    exchange_find, exchange_init, exchange_join, exchange_t, queue_rule,
+)
 from mrcore.executor cimport check_terms, executor_init, executor_target
 from mrcore.loop cimport (
     END, N_COLUMNS, TIMEOUT, loop_cancel, loop_cancel_all, loop_failed, loop_free, loop_mid,
@@ -72,6 +75,7 @@ cdef int64_t tif_code(str tif) except -1:
     return code
 
 
+@cython.no_gc_clear         # the account must be there when the exchange leaves it
 @cython.final
 cdef class Replay:
     """One instrument's recorded market, replayed with own orders in it.
@@ -110,9 +114,15 @@ cdef class Replay:
         Request to the exchange, response from it, data from it. The feed's own delays, row by
         row, take the place of ``feed_latency_ns`` where ``feed`` is given local times.
     maker_fee, taker_fee : float
-        Fractions of the notional; negative for a rebate.
+        Fractions of the notional; negative for a rebate. The tiers of an ``account`` that has
+        some take their place.
     multiplier : float
-        Base units in one unit of size (contract value), > 0.
+        Base units (inverse: quote units) in one unit of size (contract value), > 0.
+    inverse : bool
+        A contract settled in the base currency; see `mrcore.account` for the formulas.
+    account : Account, optional
+        Books the money, with the other replays of a `Portfolio` that share it; without it the
+        replay has an account of its own, with neither deposit nor margin.
     depth : bool
         Keep all levels of the received book, for `levels` and `lots_at`; without it only its
         touch is kept, at half the cost. Changes no result.
@@ -136,7 +146,8 @@ cdef class Replay:
                   str self_trade="allow", Py_ssize_t max_open_orders=0, rate_limit=None,
                   nanos_t entry_latency_ns=0, nanos_t response_latency_ns=0,
                   nanos_t feed_latency_ns=0, double maker_fee=0.0, double taker_fee=0.0,
-                  double multiplier=1.0, bint depth=False, int64_t window=1 << 15):
+                  double multiplier=1.0, bint inverse=False, Account account=None,
+                  bint depth=False, int64_t window=1 << 15):
         cdef replay_t* r = &self.c
         cdef exchange_t* x = &r.exchange
         cdef int failed = 0
@@ -160,9 +171,9 @@ cdef class Replay:
             raise MemoryError()
         x.tick_size = not_nan("tick_size", tick_size, True)
         x.lot_size = lot_size
-        x.multiplier = not_nan("multiplier", multiplier, True)
-        x.maker_fee = not_nan("maker_fee", maker_fee, False)
-        x.taker_fee = not_nan("taker_fee", taker_fee, False)
+        not_nan("multiplier", multiplier, True)
+        not_nan("maker_fee", maker_fee, False)
+        not_nan("taker_fee", taker_fee, False)
         self.queue_table = queue_table
         self.queue_kernel = queue_kernel
         queue_rule(&x.queue, queue_model, queue_power, self.queue_table, queue_kernel)
@@ -196,6 +207,10 @@ cdef class Replay:
         r.sampling = r.n_samples > 0 or r.interval > 0
         if r.n_samples > 0:
             r.sample_time = &self.times[0]
+        self.account = Account() if account is None else account
+        self.row = self.account.add(lot_size, multiplier=multiplier, inverse=inverse,
+                                    maker_fee=maker_fee, taker_fee=taker_fee)
+        exchange_join(x, &self.account.c, self.row)
 
     def __dealloc__(self):
         loop_free(&self.c)
@@ -405,6 +420,24 @@ cdef class Replay:
             r.requests.order_id = &ids[0]
         return order_ids
 
+    def fund(self, time_ns, rate, mark=None):
+        """Set the funding payments to come, in place of those set before and not yet due.
+
+        Each is for the position held before the data and requests of its exchange time.
+
+        Parameters
+        ----------
+        time_ns : ndarray of int64
+            Exchange times, rising.
+        rate : ndarray of float64
+            Fraction of the notional, paid by longs to shorts where positive.
+        mark : ndarray of float64, optional
+            Mark prices in quote units, NaN (and by default) for the exchange's mid.
+        """
+        self.alone()
+        self.in_order(np.ascontiguousarray(time_ns, np.int64))
+        self.account.fund(self.row, time_ns, rate, mark)
+
     def submit(self, side_t side, tick_t tick, lots_t lots, str tif="gtc", *,
                stop_tick=None, bint reduce_only=False):
         """Send an order now, and return its id.
@@ -591,17 +624,22 @@ cdef class Replay:
     @property
     def exchange_position_lots(self):
         """Signed position at the exchange, which may be ahead of what we know."""
-        return self.c.exchange.position
+        return self.c.exchange.holding.position
 
     @property
     def cash(self):
-        """Quote units: what fills cost and brought, less fees."""
-        return self.c.exchange.cash
+        """Settlement currency: what fills cost and brought, less fees and funding."""
+        return self.c.exchange.holding.cash
 
     @property
     def fees(self):
-        """Quote units paid, negative when rebates exceed them."""
-        return self.c.exchange.fees
+        """Settlement currency paid, negative when rebates exceed them."""
+        return self.c.exchange.holding.fees
+
+    @property
+    def funding(self):
+        """Settlement currency paid, negative where more was received."""
+        return self.c.exchange.holding.funding
 
     @property
     def counters(self):
@@ -661,6 +699,8 @@ cdef class Replay:
     cdef int go(self, nanos_t until) except -1:
         cdef replay_t* r = &self.c
         self.free_to_run()
+        if self.account.replays() > 1:
+            raise ValueError("replays that share an account go through time in one Portfolio")
         self.busy = True
         with nogil:
             loop_run(&r, 1, until)

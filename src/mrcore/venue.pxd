@@ -8,6 +8,7 @@ from libc.math cimport NAN
 from libc.stdint cimport int8_t, int64_t, uint32_t
 from libc.string cimport memmove
 
+from mrcore.account cimport account_t, holding_fill, holding_t
 from mrcore.book cimport NO_KEY, book_lots, book_t, ladder_key
 from mrcore.orders cimport (
     EXPIRED, FILLED, NO_REASON, PARTIALLY_FILLED, REDUCE_ONLY, REPLACED, bus_push, bus_t, fill_t,
@@ -56,9 +57,6 @@ ctypedef struct exchange_t:
     # rules
     double tick_size
     double lot_size
-    double multiplier
-    double maker_fee
-    double taker_fee
     queue_rule_t queue
     bint partial_fills
     bint remember_taking
@@ -83,9 +81,8 @@ ctypedef struct exchange_t:
     Py_ssize_t fills_capacity
     bus_t requests
     bus_t responses
-    lots_t position
-    double cash
-    double fees
+    account_t* account
+    holding_t* holding              # this instrument's in the account
     bint failed                     # out of memory, seen at the boundary
 
 
@@ -167,17 +164,12 @@ cdef inline double exchange_mid(const exchange_t* x) noexcept nogil:
 cdef inline void fill(exchange_t* x, nanos_t now, order_t* o, tick_t tick, lots_t lots, bint maker,
                       double mid) noexcept nogil:
     """Execute part or all of what remains of an order."""
-    cdef double notional = tick * x.tick_size * (lots * x.lot_size) * x.multiplier
-    cdef double fee = notional * (x.maker_fee if maker else x.taker_fee)
     cdef void* more = grown(x.fills, x.n_fills, &x.fills_capacity, sizeof(fill_t), &x.failed)
     cdef fill_t* f
     o.remaining -= lots
     if more is NULL:
         return
     x.fills = <fill_t*>more
-    x.position += o.side * lots
-    x.cash -= o.side * notional + fee
-    x.fees += fee
     f = &x.fills[x.n_fills]
     x.n_fills += 1
     f.time = now
@@ -186,11 +178,11 @@ cdef inline void fill(exchange_t* x, nanos_t now, order_t* o, tick_t tick, lots_
     f.tick = tick
     f.lots = lots
     f.maker = maker
-    f.fee = fee
+    f.fee = holding_fill(x.holding, o.side, tick * x.tick_size, lots, maker)
     f.mid = mid
     f.decision_mid = o.decision_mid
-    f.position_lots = x.position
-    f.cash = x.cash
+    f.position_lots = x.holding.position
+    f.cash = x.holding.cash
     o.status = PARTIALLY_FILLED if o.remaining > 0 else FILLED
     o.reason = NO_REASON
     o.time = now
@@ -267,7 +259,7 @@ cdef inline Py_ssize_t place_in(const exchange_t* x, const order_t* o, int where
 
 cdef inline lots_t closable(const exchange_t* x, side_t side) noexcept nogil:
     """What an order of `side` can close."""
-    return max(-side * x.position, 0)
+    return max(-side * x.holding.position, 0)
 
 
 cdef inline void reduce(exchange_t* x, nanos_t now) noexcept nogil:
