@@ -46,8 +46,6 @@ cimport cython
 
 from mrcore.types cimport lots_t, nanos_t
 
-import math
-
 import numpy as np
 
 HOLDING_DTYPE = np.dtype([
@@ -341,7 +339,11 @@ cdef class Account:
     @property
     def cash(self):
         """Deposit, and what fills, fees and funding brought and cost."""
-        return self.c.deposit + math.fsum([h["cash"] for h in self.holdings()])
+        cdef double cash = self.c.deposit
+        cdef Py_ssize_t i
+        for i in range(self.c.n_holdings):
+            cash += self.c.holdings[i].cash
+        return cash
 
     @property
     def volume_30d(self):
