@@ -9,10 +9,12 @@ from mrcore.executor cimport executor_t
 from mrcore.sampler cimport sampler_t
 from mrcore.tape cimport tape_t
 from mrcore.types cimport lots_t, nanos_t, side_t, tick_t
+from mrcore.working cimport working_list_t
 
 
 cdef enum:
     N_COLUMNS = 31          # sampler.MARKET_COLUMNS and three of the account
+    MOST_LEVELS = 64        # of a ladder of quotes
 
 
 cdef enum wake_t:           # indices of replay.WAKES
@@ -28,14 +30,6 @@ ctypedef struct touch_t:    # the best prices after a message
     tick_t ask
     lots_t bid_lots
     lots_t ask_lots
-
-
-ctypedef struct working_t:  # an order that may still live, as far as we know
-    int64_t order_id
-    side_t side
-    tick_t tick
-    bint quote              # sent by `loop_quote`
-    bint leaving            # its cancel is on the way
 
 
 ctypedef struct targets_t:  # columns of a schedule, owned by Replay
@@ -81,9 +75,7 @@ ctypedef struct replay_t:
     Py_ssize_t touch_head
     Py_ssize_t n_touches
     Py_ssize_t touch_capacity
-    working_t* working
-    Py_ssize_t n_working
-    Py_ssize_t working_capacity
+    working_list_t working
     # decisions
     targets_t targets
     requests_t requests
@@ -107,6 +99,7 @@ ctypedef struct replay_t:
 
 
 cdef void loop_free(replay_t* r) noexcept nogil
+cdef void loop_forget(replay_t* r) noexcept nogil
 cdef bint loop_failed(const replay_t* r) noexcept nogil
 cdef double loop_mid(const replay_t* r) noexcept nogil
 cdef nanos_t loop_sample_time(const replay_t* r, int64_t sample) noexcept nogil

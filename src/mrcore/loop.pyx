@@ -15,7 +15,7 @@ read when it arrives: one book serves both clocks. Without a delay, or when its 
 asked for, the received book is kept as a book of its own (`two_books`), to the same result.
 """
 from libc.math cimport NAN
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memmove
 
@@ -27,8 +27,9 @@ from mrcore.book cimport (
     ladder_best_lots,
 )
 from mrcore.exchange cimport (
-    FILLED, PARTIALLY_FILLED, POST_ONLY, bus_next, bus_pop, exchange_clear, exchange_delta,
-    exchange_find, exchange_free, exchange_idle, exchange_request_cancel, exchange_request_replace,
+    CANCEL_REJECTED, FILLED, PARTIALLY_FILLED, POST_ONLY, bus_next, bus_pop, exchange_clear,
+    exchange_delta, exchange_find, exchange_forget, exchange_free, exchange_idle,
+    exchange_request_cancel, exchange_request_replace,
     exchange_request_submit, exchange_serve, exchange_t, exchange_trade, is_final, message_t,
 )
 from mrcore.executor cimport (
@@ -42,6 +43,7 @@ from mrcore.tape cimport (
     NEVER, tape_local, tape_message_end, tape_next, tape_next_local, tape_t,
 )
 from mrcore.types cimport lots_t, nanos_t, side_t, tick_t
+from mrcore.working cimport working_add, working_drop, working_find, working_t
 
 
 cdef void loop_free(replay_t* r) noexcept nogil:
@@ -49,11 +51,21 @@ cdef void loop_free(replay_t* r) noexcept nogil:
     book_free(&r.book)
     sampler_free(&r.sampler)
     free(r.touches)
-    free(r.working)
+    free(r.working.item)
     free(r.rows)
     r.touches = NULL
-    r.working = NULL
+    r.working.item = NULL
     r.rows = NULL
+
+
+cdef void loop_forget(replay_t* r) noexcept nogil:
+    """Drop the samples taken, the logs, and the orders that are known to be finished."""
+    cdef int64_t kept = r.market - r.sample     # rows that wait for the account's columns
+    if kept > 0:
+        memmove(r.rows, r.rows + (r.sample - r.first_row) * N_COLUMNS,
+                kept * N_COLUMNS * sizeof(double))
+    r.first_row = r.sample
+    exchange_forget(&r.exchange)
 
 
 cdef bint loop_failed(const replay_t* r) noexcept nogil:
@@ -234,7 +246,7 @@ cdef void respond(replay_t* r, nanos_t now) noexcept nogil:
     cdef exchange_t* x = &r.exchange
     cdef message_t m
     cdef int64_t order_id
-    cdef Py_ssize_t k
+    cdef working_t* w
     while bus_next(&x.responses, NEVER) <= now:
         m = bus_pop(&x.responses)
         order_id = x.orders[m.order].order_id
@@ -242,13 +254,12 @@ cdef void respond(replay_t* r, nanos_t now) noexcept nogil:
             r.position += x.orders[m.order].side * m.lots
             if r.wake_fill:
                 r.woken = FILL
-        if is_final(m.event):
-            for k in range(r.n_working):        # the oldest answer first, mostly
-                if r.working[k].order_id == order_id:
-                    r.n_working -= 1
-                    memmove(r.working + k, r.working + k + 1,
-                            (r.n_working - k) * sizeof(working_t))
-                    break
+        if is_final(m.event) or m.event == CANCEL_REJECTED:
+            w = working_find(&r.working, order_id)
+            if w is not NULL and m.event == CANCEL_REJECTED:
+                w.leaving = False
+            elif w is not NULL:
+                working_drop(&r.working, w)
         if r.executing and order_id == r.executor.order:
             executor_response(&r.executor, m.time, m.event, m.tick, m.lots)
 
@@ -258,18 +269,15 @@ cdef void respond(replay_t* r, nanos_t now) noexcept nogil:
 cdef int64_t send(replay_t* r, side_t side, tick_t tick, lots_t lots, int tif,
                   bint reduce_only, tick_t stop, double decision_mid, bint quote) noexcept nogil:
     """Send an order now; its id, or -1 when there is no memory."""
-    cdef void* more = room(r, r.working, r.n_working, &r.working_capacity, sizeof(working_t))
-    cdef int64_t order
+    cdef int64_t order = exchange_request_submit(
+        &r.exchange, r.now, side, tick, lots, tif, reduce_only, stop, decision_mid)
     cdef working_t* w
-    if more is NULL:
-        return -1
-    r.working = <working_t*>more
-    order = exchange_request_submit(&r.exchange, r.now, side, tick, lots, tif, reduce_only,
-                                    stop, decision_mid)
     if order < 0:
         return -1
-    w = r.working + r.n_working
-    r.n_working += 1
+    w = working_add(&r.working)
+    if w is NULL:
+        r.failed = True
+        return -1
     w.order_id = r.exchange.orders[order].order_id
     w.side = side
     w.tick = tick
@@ -286,21 +294,18 @@ cdef int64_t loop_submit(
     return send(r, side, tick, lots, tif, reduce_only, stop, loop_mid(r), quote)
 
 
-cdef void withdraw(replay_t* r, Py_ssize_t k) noexcept nogil:
-    """Ask for a working order to be cancelled, once."""
-    if not r.working[k].leaving:
-        r.working[k].leaving = True
-        exchange_request_cancel(&r.exchange, r.now,
-                                exchange_find(&r.exchange, r.working[k].order_id))
+cdef void withdraw(replay_t* r, working_t* w) noexcept nogil:
+    """Ask for a working order to be cancelled."""
+    w.leaving = True
+    exchange_request_cancel(&r.exchange, r.now, exchange_find(&r.exchange, w.order_id))
 
 
 cdef void loop_cancel(replay_t* r, int64_t order_id) noexcept nogil:
     """Ask for an order to be cancelled, whatever is known of it."""
     cdef int64_t order = exchange_find(&r.exchange, order_id)
-    cdef Py_ssize_t k
-    for k in range(r.n_working):
-        if r.working[k].order_id == order_id:
-            r.working[k].leaving = True
+    cdef working_t* w = working_find(&r.working, order_id)
+    if w is not NULL:
+        w.leaving = True
     if order >= 0:
         exchange_request_cancel(&r.exchange, r.now, order)
 
@@ -309,60 +314,59 @@ cdef void loop_replace(
     replay_t* r, int64_t order_id, tick_t tick, lots_t lots
 ) noexcept nogil:
     """Ask for an order to get another price and size; from now on it counts as there."""
-    cdef Py_ssize_t k
-    for k in range(r.n_working):
-        if r.working[k].order_id == order_id:
-            r.working[k].tick = tick
+    cdef working_t* w = working_find(&r.working, order_id)
+    if w is not NULL:
+        w.tick = tick
     exchange_request_replace(&r.exchange, r.now, exchange_find(&r.exchange, order_id), tick, lots)
 
 
 cdef void loop_cancel_all(replay_t* r) noexcept nogil:
     """Ask for every working order to be cancelled whose cancel is not on the way already."""
     cdef Py_ssize_t k
-    for k in range(r.n_working):
-        withdraw(r, k)
+    cdef working_t* w
+    for k in range(r.working.n):
+        w = &r.working.item[r.working.head + k]
+        if not w.leaving:
+            withdraw(r, w)
 
 
 cdef void quote_side(replay_t* r, side_t side, tick_t best, lots_t lots, int levels,
-                     tick_t step) noexcept nogil:
+                     tick_t step, uint64_t there) noexcept nogil:
     """Send what is missing of one side's ladder."""
     cdef int level
-    cdef tick_t tick
-    cdef Py_ssize_t k, n = r.n_working
-    cdef bint there
+    cdef tick_t tick = best
     for level in range(levels):
-        tick = best - side * level * step
         if tick < 0:
             return
-        there = False
-        for k in range(n):
-            there |= (r.working[k].tick == tick and r.working[k].side == side
-                      and r.working[k].quote and not r.working[k].leaving)
-        if not there:
+        if not (there >> level) & 1:
             loop_submit(r, side, tick, lots, POST_ONLY, False, -1, True)
+        tick -= side * step
 
 
 cdef void loop_quote(
     replay_t* r, tick_t bid, tick_t ask, lots_t lots, int levels, tick_t step, bint keep
 ) noexcept nogil:
-    """Want a ladder of post-only orders a side; NO_KEY and -NO_KEY want none there."""
+    """Want a ladder of post-only orders a side; NO_KEY and -NO_KEY want none there.
+
+    `levels` is at most MOST_LEVELS.
+    """
     cdef Py_ssize_t k
     cdef int64_t away
+    cdef uint64_t there[2]          # levels of bids and asks that stand already
     cdef working_t* w
-    cdef bint wanted
-    for k in range(r.n_working):
-        w = &r.working[k]
-        if w.quote:
-            wanted = keep and (bid != NO_KEY if w.side > 0 else ask != -NO_KEY)
-            if wanted:
-                away = bid - w.tick if w.side > 0 else w.tick - ask
-                wanted = 0 <= away < levels * step and away % step == 0
-            if not wanted:
-                withdraw(r, k)
+    there[0] = there[1] = 0
+    for k in range(r.working.n):
+        w = &r.working.item[r.working.head + k]
+        if w.quote and not w.leaving:
+            away = bid - w.tick if w.side > 0 else w.tick - ask     # far off without a best
+            if keep and 0 <= away < levels * step and away % step == 0:
+                there[w.side < 0] |= <uint64_t>1 << (away // step)
+            else:
+                withdraw(r, w)
     if bid != NO_KEY:
-        quote_side(r, 1, bid, lots, levels, step)
+        quote_side(r, 1, bid, lots, levels, step, there[0])
     if ask != -NO_KEY:
-        quote_side(r, -1, ask, lots, levels, step)
+        quote_side(r, -1, ask, lots, levels, step, there[1])
 
 
 cdef void act(replay_t* r) noexcept nogil:

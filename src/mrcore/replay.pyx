@@ -15,8 +15,8 @@ from mrcore.exchange cimport (
 )
 from mrcore.executor cimport check_terms, executor_init, executor_target
 from mrcore.loop cimport (
-    END, N_COLUMNS, TIMEOUT, loop_cancel, loop_cancel_all, loop_failed, loop_free, loop_mid,
-    loop_quote, loop_replace, loop_run, loop_submit, replay_t,
+    END, MOST_LEVELS, N_COLUMNS, TIMEOUT, loop_cancel, loop_cancel_all, loop_failed, loop_forget,
+    loop_free, loop_mid, loop_quote, loop_replace, loop_run, loop_submit, replay_t,
 )
 from mrcore.sampler cimport sampler_init
 from mrcore.tape cimport NEVER, tape_attach, tape_local, tape_t
@@ -513,7 +513,7 @@ cdef class Replay:
         lots : int
             Size of each order, > 0.
         levels, step_ticks : int
-            Orders a side, and the ticks between them; >= 1.
+            Orders a side, at most 64, and the ticks between them; >= 1.
         keep : bool
             Let quotes stand that are at a wanted price, with their place in the queue (and
             what is left of their size); False sends all anew.
@@ -525,9 +525,11 @@ cdef class Replay:
         cdef tick_t bid = NO_KEY if bid_tick is None else bid_tick
         cdef tick_t ask = -NO_KEY if ask_tick is None else ask_tick
         self.started()
-        if lots <= 0 or levels < 1 or step_ticks < 1 or (bid < 0 and bid != NO_KEY) or ask < 0:
-            raise ValueError("expected lots > 0, levels and step_ticks >= 1 and prices >= 0, were "
-                             f"{lots}, {levels}, {step_ticks}, {bid_tick} and {ask_tick}")
+        if (lots <= 0 or not 1 <= levels <= MOST_LEVELS or not 1 <= step_ticks < 1 << 32
+                or (bid < 0 and bid != NO_KEY) or ask < 0):
+            raise ValueError(f"expected lots > 0, levels in [1, {MOST_LEVELS}], step_ticks >= 1 "
+                             f"and prices >= 0, were {lots}, {levels}, {step_ticks}, {bid_tick} "
+                             f"and {ask_tick}")
         loop_quote(&self.c, bid, ask, lots, levels, step_ticks, keep)
         self.check()
 
@@ -614,7 +616,7 @@ cdef class Replay:
     @property
     def open_orders(self):
         """Orders that may still live, as far as we know."""
-        return self.c.n_working
+        return self.c.working.n
 
     @property
     def position_lots(self):
@@ -670,6 +672,24 @@ cdef class Replay:
     def fills(self):
         """Every execution, FILL_DTYPE."""
         return records(self.c.exchange.fills, self.c.exchange.n_fills, FILL_DTYPE)
+
+    def drain(self):
+        """Samples, orders, order events and fills since the last time, which are then forgotten.
+
+        So a long replay runs in bounded memory. Orders that may still live are given again the
+        next time, as they are then.
+
+        Returns
+        -------
+        dict
+            ``samples``, ``orders``, ``order_events`` and ``fills``, as the methods give them.
+        """
+        self.alone()
+        drained = {"samples": self.samples(), "orders": self.orders(),
+                   "order_events": self.order_events(), "fills": self.fills()}
+        loop_forget(&self.c)
+        self.check()
+        return drained
 
     # --------------------------------------------------------------------- inside
 
