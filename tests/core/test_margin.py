@@ -168,6 +168,19 @@ def test_closing_orders_are_let_in_however_little_is_left():
     ]
 
 
+def test_reduce_only_orders_bind_no_margin():
+    a = Account(26.0, initial_margin=0.5)
+    r = replay(account=a)
+    r.advance(1)
+    r.submit(1, 101, 4, "ioc")  # 25 of the 25.5 that are left
+    r.advance(2)
+    r.submit(-1, 105, 4, reduce_only=True)
+    r.submit(-1, 106, 8)  # to a short as large
+    more = r.submit(-1, 106, 1)
+    r.advance(3)
+    assert log(r, "rejected") == [(2, more, "rejected", "margin")]
+
+
 def test_a_stop_is_weighed_when_it_is_triggered():
     a = Account(60.0, initial_margin=0.5)
     r = replay(trades=[(S, 1, 102, 1)], account=a)
