@@ -18,8 +18,8 @@ partial fill):
   they are updated. Without ``remember_taking`` the rest of a GTC order executes at its own
   price, as hftbacktest has it, since the recorded book still shows what it took.
 - A post-only order that would take expires.
-- A request arrives ``entry_latency`` after it was sent and a response ``response_latency``
-  after its event, in the order sent.
+- Requests and responses take what `mrcore.latency` says and arrive in the order sent. A
+  request that gets lost on its way is rejected, and logged at the local time we hear of it.
 - Replacing an order by another price or a larger remaining size puts it behind the queue, as
   if it were new; a smaller size keeps its place. The size asked for includes what has been
   filled, as at Binance and Bybit (hftbacktest's does not); at or below that it is a cancel.
@@ -45,14 +45,17 @@ from libc.string cimport memset
 
 from mrcore.account cimport account_allows, account_t
 from mrcore.book cimport (
-    NO_KEY, book_clear, book_free, book_init, book_settle, ladder_key, ladder_next,
+    NO_KEY, book_clear, book_free, book_init, ladder_key, ladder_next,
+)
+from mrcore.latency cimport (
+    CANCEL_LATENCY, REPLACE_LATENCY, SUBMIT_LATENCY, latency_entry,
 )
 from mrcore.orders cimport (
     ACCEPTED, CANCELLED, CANCEL_REJECTED, CANCEL_REQUESTED, EXPIRED, FILL_OR_KILL, FOK, GTC,
-    LIQUIDATED, MARGIN, MARKET, MAX_OPEN_ORDERS, NOT_MARKETABLE, NOT_OPEN, NO_LIQUIDITY, NO_REASON,
-    PARTIALLY_FILLED, POST_ONLY, RATE_LIMIT, REDUCE_ONLY, REJECTED, REPLACE_REJECTED,
+    LIQUIDATED, LOST, MARGIN, MARKET, MAX_OPEN_ORDERS, NOT_MARKETABLE, NOT_OPEN, NO_LIQUIDITY,
+    NO_REASON, PARTIALLY_FILLED, POST_ONLY, RATE_LIMIT, REDUCE_ONLY, REJECTED, REPLACE_REJECTED,
     REPLACE_REQUESTED, SELF_TRADE, SUBMITTED, TRIGGERED, WOULD_TAKE, WOULD_TRIGGER, bus_at,
-    bus_pop, bus_push, grown, is_final, message_t, order_t,
+    bus_next, bus_pop, bus_push, grown, is_final, message_t, order_t,
 )
 from mrcore.queue cimport (
     KERNEL, STRICT, TABLE, behind_t, queue_depth, queue_executable, queue_model_t, queue_rule_t,
@@ -60,9 +63,9 @@ from mrcore.queue cimport (
 )
 from mrcore.types cimport lots_t, nanos_t, side_t, tick_t
 from mrcore.venue cimport (
-    ALLOW, BUY_STOPS, EXPIRE_BOTH, EXPIRE_MAKER, EXPIRE_TAKER, MARKS, SELL_STOPS, answer, change,
-    closable, displace, exchange_mid, exchange_open, exchange_t, fill, first_at, log_event,
-    mid_between, place, place_in, reduce, remember, resize, taking_at, waiting_t,
+    ALLOW, BUY_STOPS, EXPIRE_BOTH, EXPIRE_MAKER, EXPIRE_TAKER, MARKS, SELL_STOPS, answer,
+    change, closable, displace, exchange_mid, exchange_open, exchange_t, fill, first_at, hear,
+    log_event, mid_between, place, place_in, reduce, remember, resize, taking_at, waiting_t,
 )
 
 import ctypes
@@ -74,7 +77,7 @@ EVENTS = ("submitted", "accepted", "rejected", "partially_filled", "filled",
           "replace_requested", "replaced", "replace_rejected", "triggered")
 TIFS = ("gtc", "post_only", "ioc", "market", "fok")
 REASONS = ("", "would_take", "not_marketable", "no_liquidity", "fill_or_kill", "self_trade",
-           "would_trigger", "reduce_only", "max_open_orders", "rate_limit", "not_open",
+           "would_trigger", "reduce_only", "max_open_orders", "rate_limit", "not_open", "lost",
            "margin", "liquidated")
 QUEUE_MODELS = ("risk_averse", "log", "log2", "power", "power2", "power3", "table", "kernel",
                 "strict", "optimistic")
@@ -502,14 +505,22 @@ cdef void amend(exchange_t* x, nanos_t now, order_t* o, tick_t tick, lots_t lots
 
 
 cdef void exchange_serve(exchange_t* x) noexcept nogil:
-    """Process the next request in flight; it sees all data up to its arrival."""
-    cdef message_t request = bus_pop(&x.requests)
-    cdef order_t* o = &x.orders[request.order]
-    book_settle(&x.book)
-    if request.event == SUBMITTED:
-        arrive(x, request.time, o)
-    else:
-        amend(x, request.time, o, request.tick, request.lots)
+    """Process the next request in flight, and those with it; they see all data up to then.
+
+    Not beyond one that is answered at once: what it leads to may come before the others.
+    """
+    cdef message_t request
+    cdef order_t* o
+    cdef nanos_t now = x.requests.item[x.requests.head].time
+    while bus_next(&x.requests, INT64_MAX) == now:
+        request = bus_pop(&x.requests)
+        o = &x.orders[request.order]
+        if request.event == SUBMITTED:
+            arrive(x, now, o)
+        else:
+            amend(x, now, o, request.tick, request.lots)
+        if bus_next(&x.responses, INT64_MAX) <= now:
+            return
 
 
 # ------------------------------------------------------------------------- our side of it
@@ -518,9 +529,28 @@ cdef void exchange_serve(exchange_t* x) noexcept nogil:
 cdef void send(exchange_t* x, nanos_t now, int64_t order, int8_t event, tick_t tick,
                lots_t lots) noexcept nogil:
     """Send a request about an order."""
+    cdef order_t* o = &x.orders[order]
+    cdef int kind = SUBMIT_LATENCY
+    cdef int8_t lost = REJECTED
     cdef message_t request
-    log_event(x, now, &x.orders[order], event, NO_REASON)
-    request.time = now + x.entry_latency
+    cdef nanos_t delay
+    if event == CANCEL_REQUESTED:
+        kind = CANCEL_LATENCY
+        lost = CANCEL_REJECTED
+    elif event == REPLACE_REQUESTED:
+        kind = REPLACE_LATENCY
+        lost = REPLACE_REJECTED
+    delay = latency_entry(&x.latency, kind, now)
+    log_event(x, now, o, event, NO_REASON)
+    if delay < 0:
+        if lost == REJECTED:
+            o.status = REJECTED
+            o.reason = LOST
+            o.time = now - delay
+        log_event(x, now - delay, o, lost, LOST)
+        hear(x, now - delay, o, lost, 0, 0)
+        return
+    request.time = now + delay
     request.order = order
     request.event = event
     request.tick = tick

@@ -16,7 +16,7 @@ cimport cython
 
 from mrcore.book cimport NO_KEY
 from mrcore.exchange cimport (
-    ACCEPTED, CANCELLED, EXPIRED, FILLED, IOC, PARTIALLY_FILLED, POST_ONLY,
+    ACCEPTED, CANCEL_REJECTED, CANCELLED, EXPIRED, FILLED, IOC, PARTIALLY_FILLED, POST_ONLY,
     REJECTED,
 )
 from mrcore.types cimport lots_t, nanos_t, tick_t
@@ -81,6 +81,8 @@ cdef void executor_response(
         e.working = RESTING
     elif event == CANCELLED:
         e.working = NOTHING
+    elif event == CANCEL_REJECTED and e.working == PENDING:
+        e.working = RESTING         # the request got lost: the order is still there
     elif event == EXPIRED or event == REJECTED:
         e.working = NOTHING
         e.rejected = now

@@ -58,10 +58,16 @@ cdef void book_uncross(book_t* b) noexcept nogil
 cdef int64_t ladder_next_far(const ladder_t* d, int64_t key, lots_t* lots) noexcept nogil
 
 
+cdef inline int64_t level_key(side_t side, tick_t tick) noexcept nogil:
+    """Key of a level, without a branch on the side."""
+    cdef int64_t ask = -<int64_t>(side < 0)
+    return (tick ^ ask) - ask
+
+
 cdef inline lots_t book_set(book_t* b, side_t side, tick_t tick, lots_t lots) noexcept nogil:
     """Set the size of one level, 0 removes it; return the size it had."""
     cdef ladder_t* d = &b.ladder[side < 0]
-    cdef int64_t key = -tick if side < 0 else tick
+    cdef int64_t key = level_key(side, tick)
     cdef int64_t slot = key - d.base, best = d.best
     cdef lots_t before
     cdef int64_t improved       # all bits or none

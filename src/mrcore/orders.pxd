@@ -44,6 +44,7 @@ cdef enum reason_t:         # indices of REASONS
     MAX_OPEN_ORDERS
     RATE_LIMIT
     NOT_OPEN
+    LOST
     MARGIN
     LIQUIDATED
 
@@ -64,7 +65,7 @@ cdef packed struct order_t:         # ORDER_DTYPE
 
 
 cdef packed struct order_event_t:   # ORDER_EVENT_DTYPE
-    nanos_t time            # exchange clock; local clock for the three requests
+    nanos_t time            # exchange clock; local for the three requests and what is LOST
     int64_t order_id
     int8_t event
     side_t side
@@ -126,6 +127,11 @@ cdef inline nanos_t bus_next(const bus_t* bus, nanos_t never) noexcept nogil:
 cdef inline message_t* bus_at(const bus_t* bus, Py_ssize_t i) noexcept nogil:
     """The message `i` places behind the next one."""
     return &bus.item[(bus.head + i) & (bus.capacity - 1)]
+
+
+cdef inline nanos_t bus_last(const bus_t* bus, nanos_t none) noexcept nogil:
+    """Time of the last message, `none` when there is none."""
+    return bus_at(bus, bus.n - 1).time if bus.n > 0 else none
 
 
 cdef inline message_t bus_pop(bus_t* bus) noexcept nogil:

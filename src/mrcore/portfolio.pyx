@@ -66,12 +66,16 @@ cdef class Portfolio:
     def finish(self):
         """As `Replay.finish`, for all."""
         cdef Replay replay
-        cdef nanos_t last = self.members[0].now, answered
+        cdef nanos_t last = self.members[0].now
         for replay in self.replays:
-            answered = replay.last_received() + 1
-            answered += replay.c.exchange.entry_latency + replay.c.exchange.response_latency
-            last = max(last, answered)
-        return self.advance(last)
+            last = max(last, replay.last_received() + 1)
+        events = self.advance(last)
+        for replay in self.replays:
+            last = max(last, replay.requests_arrive())
+        events += self.advance(last)
+        for replay in self.replays:
+            last = max(last, replay.answers_arrive())
+        return events + self.advance(last)
 
     def wait_next(self, nanos_t timeout_ns, *, bint feed=False, bint fill=True):
         """As `Replay.wait_next`, for whatever happens to any of them first."""

@@ -4,6 +4,7 @@ from libc.stdint cimport int64_t
 cimport cython
 
 from mrcore.account cimport Account
+from mrcore.latency cimport Latency
 from mrcore.loop cimport replay_t
 from mrcore.types cimport nanos_t
 
@@ -21,11 +22,15 @@ cdef class Replay:
     cdef const int64_t[::1] times
     cdef const double[::1] queue_table
     cdef object queue_kernel
+    cdef readonly Latency latency
 
     cdef int alone(self) except -1
     cdef int started(self) except -1
     cdef int check(self) except -1
+    cdef int kept(self, int64_t order_id) except -1
     cdef nanos_t last_received(self) noexcept
+    cdef nanos_t requests_arrive(self) noexcept
+    cdef nanos_t answers_arrive(self) noexcept
     cdef bint at_end(self) noexcept
     cdef int free_to_run(self) except -1
     cdef int go(self, nanos_t until) except -1

@@ -10,6 +10,7 @@ from mrcore.exchange import ORDER_DTYPE as ORDER_DTYPE
 from mrcore.exchange import ORDER_EVENT_DTYPE as ORDER_EVENT_DTYPE
 from mrcore.exchange import SELF_TRADE_MODES as SELF_TRADE_MODES
 from mrcore.exchange import TIFS as TIFS
+from mrcore.latency import Latency
 
 SAMPLE_COLUMNS: Final[tuple[str, ...]]
 
@@ -45,6 +46,7 @@ class Replay:
         self_trade: str = "allow",
         max_open_orders: int = 0,
         rate_limit: tuple[int, int] | None = None,
+        latency: Latency | None = None,
         entry_latency_ns: int = 0,
         response_latency_ns: int = 0,
         feed_latency_ns: int = 0,
@@ -56,6 +58,8 @@ class Replay:
         depth: bool = False,
         window: int = ...,
     ) -> Self: ...
+    @property
+    def latency(self) -> Latency: ...
     def feed(self, deltas: _Columns, trades: _Columns) -> None: ...
     def advance(self, until_ns: int) -> int: ...
     def wait_next(

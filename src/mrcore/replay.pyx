@@ -14,10 +14,12 @@ from mrcore.exchange cimport (
     exchange_find, exchange_init, exchange_join, exchange_t, queue_rule,
 )
 from mrcore.executor cimport check_terms, executor_init, executor_target
+from mrcore.latency cimport Latency
 from mrcore.loop cimport (
     END, MOST_LEVELS, N_COLUMNS, TIMEOUT, loop_cancel, loop_cancel_all, loop_failed, loop_forget,
     loop_free, loop_mid, loop_quote, loop_replace, loop_run, loop_submit, replay_t,
 )
+from mrcore.orders cimport bus_last
 from mrcore.sampler cimport sampler_init
 from mrcore.tape cimport NEVER, tape_attach, tape_local, tape_t
 from mrcore.types cimport lots_t, nanos_t, side_t, tick_t
@@ -62,7 +64,7 @@ cdef double not_nan(str name, double value, bint positive) except? -1.0:
     return value
 
 
-cdef nanos_t latency(str name, nanos_t value) except -1:
+cdef nanos_t delay(str name, nanos_t value) except -1:
     if not 0 <= value < NEVER >> 2:     # so that a time and all three still fit
         raise ValueError(f"{name} must be in [0, {NEVER >> 2}), was {value}")
     return value
@@ -110,9 +112,13 @@ cdef class Replay:
     rate_limit : (int, int), optional
         New and replacing requests in a window of so many ns; more are rejected.
         `mrcore.exchange` explains these five.
-    entry_latency_ns, response_latency_ns, feed_latency_ns : int
-        Request to the exchange, response from it, data from it. The feed's own delays, row by
-        row, take the place of ``feed_latency_ns`` where ``feed`` is given local times.
+    latency : mrcore.latency.Latency, optional
+        Of requests to the exchange and responses from it.
+    entry_latency_ns, response_latency_ns : int
+        Instead of ``latency``: the same for all requests, and for responses.
+    feed_latency_ns : int
+        Data from the exchange. The feed's own delays, row by row, take its place where ``feed``
+        is given local times.
     maker_fee, taker_fee : float
         Fractions of the notional; negative for a rebate. The tiers of an ``account`` that has
         some take their place.
@@ -144,7 +150,8 @@ cdef class Replay:
                   str queue_model="power", double queue_power=3.0, queue_table=None,
                   queue_kernel=None, bint partial_fills=True, bint remember_taking=True,
                   str self_trade="allow", Py_ssize_t max_open_orders=0, rate_limit=None,
-                  nanos_t entry_latency_ns=0, nanos_t response_latency_ns=0,
+                  Latency latency=None, nanos_t entry_latency_ns=0,
+                  nanos_t response_latency_ns=0,
                   nanos_t feed_latency_ns=0, double maker_fee=0.0, double taker_fee=0.0,
                   double multiplier=1.0, bint inverse=False, Account account=None,
                   bint depth=False, int64_t window=1 << 15):
@@ -188,9 +195,14 @@ cdef class Replay:
         if max_open_orders < 0 or (rate_limit is not None and min(rate_limit) <= 0):
             raise ValueError("max_open_orders must be >= 0 and both of rate_limit > 0, were "
                              f"{max_open_orders} and {rate_limit}")
-        x.entry_latency = latency("entry_latency_ns", entry_latency_ns)
-        x.response_latency = latency("response_latency_ns", response_latency_ns)
-        r.deltas.latency = r.trades.latency = latency("feed_latency_ns", feed_latency_ns)
+        if latency is None:
+            latency = Latency.constant(delay("entry_latency_ns", entry_latency_ns),
+                                       delay("response_latency_ns", response_latency_ns))
+        elif entry_latency_ns != 0 or response_latency_ns != 0:
+            raise ValueError("give either latency, or entry_latency_ns and response_latency_ns")
+        self.latency = latency              # whose tables the struct points to
+        x.latency = latency.c
+        r.deltas.latency = r.trades.latency = delay("feed_latency_ns", feed_latency_ns)
         r.now = -NEVER
         r.known.time = -NEVER
         r.known.bid = NO_KEY
@@ -310,8 +322,9 @@ cdef class Replay:
 
     def finish(self):
         """Run until all data fed, and the answers to what was sent by then, have been received."""
-        cdef exchange_t* x = &self.c.exchange
-        return self.advance(self.last_received() + x.entry_latency + x.response_latency + 1)
+        events = self.advance(self.last_received() + 1)     # what is decided last is sent
+        events += self.advance(self.requests_arrive())
+        return events + self.advance(self.answers_arrive())
 
     # --------------------------------------------------------------------- decisions
 
@@ -709,6 +722,14 @@ cdef class Replay:
         if r.trades.n > 0:
             last = max(last, tape_local(&r.trades, r.trades.n - 1))
         return last
+
+    cdef nanos_t requests_arrive(self) noexcept:
+        """Time by which all requests sent have been served."""
+        return max(self.c.now, bus_last(&self.c.exchange.requests, -NEVER) + 1)
+
+    cdef nanos_t answers_arrive(self) noexcept:
+        """Local time by which all responses on their way have come."""
+        return max(self.c.now, bus_last(&self.c.exchange.responses, -NEVER) + 1)
 
     cdef int free_to_run(self) except -1:
         self.alone()

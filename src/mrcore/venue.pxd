@@ -10,6 +10,7 @@ from libc.string cimport memmove
 
 from mrcore.account cimport account_t, holding_fill, holding_t
 from mrcore.book cimport NO_KEY, book_lots, book_t, ladder_key
+from mrcore.latency cimport latency_response, latency_t
 from mrcore.orders cimport (
     EXPIRED, FILLED, NO_REASON, PARTIALLY_FILLED, REDUCE_ONLY, REPLACED, bus_push, bus_t, fill_t,
     grown, message_t, order_event_t, order_t,
@@ -64,8 +65,7 @@ ctypedef struct exchange_t:
     Py_ssize_t max_open_orders      # 0 for no limit
     int64_t rate_limit              # requests in `rate_ns`, 0 for no limit
     nanos_t rate_ns
-    nanos_t entry_latency
-    nanos_t response_latency
+    latency_t latency               # its tables are another's
     # state
     nanos_t rate_start
     int64_t rate_count
@@ -120,17 +120,23 @@ cdef inline void log_event(exchange_t* x, nanos_t now, const order_t* o, int8_t 
     e.reason = reason
 
 
-cdef inline void answer(exchange_t* x, nanos_t now, order_t* o, int8_t event, int8_t reason,
-                        tick_t tick, lots_t lots) noexcept nogil:
-    """Log an event of an order at the exchange, and send it back."""
+cdef inline void hear(exchange_t* x, nanos_t time, const order_t* o, int8_t event, tick_t tick,
+                      lots_t lots) noexcept nogil:
+    """Let us know at local time `time` of an event of an order."""
     cdef message_t response
-    log_event(x, now, o, event, reason)
-    response.time = now + x.response_latency
+    response.time = time
     response.order = o - x.orders
     response.event = event
     response.tick = tick
     response.lots = lots
     bus_push(&x.responses, response, &x.failed)
+
+
+cdef inline void answer(exchange_t* x, nanos_t now, order_t* o, int8_t event, int8_t reason,
+                        tick_t tick, lots_t lots) noexcept nogil:
+    """Log an event of an order at the exchange, and send it back."""
+    log_event(x, now, o, event, reason)
+    hear(x, now + latency_response(&x.latency, now), o, event, tick, lots)
 
 
 cdef inline void change(exchange_t* x, nanos_t now, order_t* o, int8_t status,
@@ -194,14 +200,12 @@ cdef inline void fill(exchange_t* x, nanos_t now, order_t* o, tick_t tick, lots_
 
 cdef inline Py_ssize_t first_at(const waiting_t* w, Py_ssize_t n, int64_t key) noexcept nogil:
     """The first of a list that is no better than `key`."""
-    cdef Py_ssize_t low = 0, high = n, middle
-    while low < high:
-        middle = (low + high) >> 1
-        if w[middle].key > key:
-            low = middle + 1
-        else:
-            high = middle
-    return low
+    cdef Py_ssize_t first = 0, half
+    while n > 0:        # without a branch on the key, which does not predict
+        half = (n + 1) >> 1
+        first = first + half if w[first + half - 1].key > key else first
+        n -= half
+    return first
 
 
 cdef inline int64_t key_in(const order_t* o, int where) noexcept nogil:

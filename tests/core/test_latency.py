@@ -8,9 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mrcore.exchange import EVENTS, REASONS, TIFS
 from mrcore.latency import Latency
+from mrcore.replay import Replay
 
+from ..oracle import exchange as slow
 from ..oracle.latency import Recorded
+from .feeds import LOT, MS, TICK, columns, market_tape, tapes
 
 START = 1_704_067_200_000_000_000
 NS = np.int64
@@ -220,3 +224,198 @@ def test_bad_arguments():
         Latency().requests([2, 1])
     with pytest.raises(OverflowError):
         Latency.sampled([1], [1], seed=-1)
+
+
+REQUESTS = st.lists(
+    st.tuples(
+        st.integers(1, 100 * MS),  # local ns
+        st.sampled_from([1, -1]),
+        st.integers(96, 104),
+        st.integers(1, 6),
+        st.sampled_from(range(4)),
+        st.one_of(st.none(), st.integers(0, 50 * MS)),  # ns until it is cancelled
+    ),
+    max_size=10,
+)
+
+
+def requests_of(drawn):
+    """Submit and Cancel by local time; ids as the core gives them."""
+    out = []
+    for i, (at, side, tick, lots, tif, life) in enumerate(sorted(drawn, key=lambda d: d[0])):
+        out.append(slow.Submit(at, i + 1, side, tick, lots, tif))
+        if life is not None:
+            out.append(slow.Cancel(at + life, i + 1))
+    return sorted(out, key=lambda q: (q.time, isinstance(q, slow.Cancel)))
+
+
+def travelled(requests, latency):
+    """The requests that get there, by time of arrival; {(id, event): times heard} of the lost."""
+    arrived, lost, last = [], {}, 0
+    for q in requests:
+        delay = latency.entry(q.time)
+        if delay < 0:
+            event = "rejected" if isinstance(q, slow.Submit) else "cancel_rejected"
+            lost[q.id, event] = q.time - delay
+        else:
+            last = max(last, q.time + delay)
+            arrived.append(q._replace(time=last))
+    return arrived, lost
+
+
+def heard(r, latency, lost):
+    """(local time, event row) of each response, by the core's own log of what happened."""
+    out, last = [], 0
+    for e in r.order_events():
+        key = int(e["order_id"]), EVENTS[e["event"]]
+        if key[1] in ("submitted", "cancel_requested"):
+            continue
+        time = int(e["time"])
+        if lost.get(key) != time:
+            time += latency.response(time)
+        last = max(last, time)
+        out.append((last, e))
+    return out
+
+
+def stepped(tape, requests, latency, stops=()):
+    """Replay the requests; and the position known at each stop."""
+    r = Replay(
+        TICK, LOT, feed_latency_ns=MS, queue_model="risk_averse", latency=latency,
+        remember_taking=False,
+    )  # fmt: skip
+    r.feed(*tape)
+    known = []
+    for time, q in sorted(
+        [*((q.time, q) for q in requests), *((t, None) for t in stops)], key=lambda step: step[0]
+    ):
+        r.advance(time)
+        if isinstance(q, slow.Submit):
+            assert r.submit(q.side, q.tick, q.lots, TIFS[q.tif]) == q.id
+        elif q is not None:
+            r.cancel(q.id)
+        else:
+            known.append(r.position_lots)
+    r.finish()
+    return r, known
+
+
+@given(
+    tape=tapes(), rows=recordings(start=1, step=MS), drawn=REQUESTS,
+    stops=st.lists(st.integers(1, 250 * MS), max_size=20).map(sorted),
+)  # fmt: skip
+def test_a_replay_of_recorded_latency_equals_the_slow_one(tape, rows, drawn, stops):
+    requests = requests_of(drawn)
+    slow_latency = Recorded(rows)
+    arrived, lost = travelled(requests, slow_latency)
+    there = {q.id for q in arrived if isinstance(q, slow.Submit)}
+    truth = slow.simulate(
+        *tape, [q for q in arrived if q.id in there], lot_size=LOT, model=slow.RiskAverse(),
+        partial=True, entry_latency_ns=0,
+    )  # fmt: skip
+    r, known = stepped(tape, requests, Latency.recorded(*table(rows)), stops)
+    fills = r.fills()
+    for row in r.orders():
+        order = truth.get(int(row["order_id"]))
+        mine = fills[fills["order_id"] == row["order_id"]]
+        if order is None:
+            assert (EVENTS[row["status"]], len(mine)) == ("rejected", 0)
+            assert row["time"] == lost[int(row["order_id"]), "rejected"]
+        else:
+            got = [(f["time"], f["tick"], f["lots"], f["maker"]) for f in mine]
+            assert got == [tuple(f) for f in order.fills]
+            assert (row["time"], row["remaining"]) == (order.time, order.remaining)
+    # fills and responses come in one order, so the n-th fill is known from its response on
+    filled = ("partially_filled", "filled")
+    answers = [a for a in heard(r, slow_latency, lost) if EVENTS[a[1]["event"]] in filled]
+    assert len(answers) == len(fills)
+    signed = fills["side"] * fills["lots"]
+    for stop, position in zip(stops, known, strict=True):
+        assert position == sum(
+            lots for lots, (time, _) in zip(signed.tolist(), answers, strict=True) if time <= stop
+        )
+    assert r.position_lots == r.exchange_position_lots
+
+
+def test_requests_do_not_overtake_each_other():
+    """A slow submit and a fast cancel sent after it: the cancel waits for it."""
+    book = columns([(0, 1, 99, 5), (0, -1, 101, 5), (50 * MS, 1, 98, 1)])
+    r = Replay(TICK, LOT, latency=Latency.constant(9 * MS, 4 * MS, cancel_ns=MS))
+    r.feed(book, columns([]))
+    r.advance(MS)
+    order = r.submit(1, 99, 1)
+    r.cancel(order)
+    r.finish()
+    assert [(EVENTS[e["event"]], e["time"]) for e in r.order_events()] == [
+        ("submitted", MS), ("cancel_requested", MS), ("accepted", 10 * MS), ("cancelled", 10 * MS),
+    ]  # fmt: skip
+
+
+def test_a_lost_cancel_leaves_the_order_and_is_tried_again():
+    """Overload from 20 to 30 ms; the executor, asked at 22 ms, hears of it 5 ms later, twice."""
+    rows = [(15 * MS, 16 * MS, 17 * MS), (20 * MS, 0, 25 * MS), (29 * MS, 0, 34 * MS)]
+    rows += [(30 * MS, 31 * MS, 32 * MS)]
+    book = columns([(0, 1, 99, 5), (0, -1, 101, 5), (60 * MS, 1, 98, 1)])
+    r = Replay(TICK, LOT, latency=Latency.recorded(*table(rows)))
+    r.feed(book, columns([]))
+    r.advance(5 * MS)
+    r.set_target(1)
+    r.advance(22 * MS)
+    r.set_target(0)
+    r.finish()
+    events = [(EVENTS[e["event"]], int(e["time"])) for e in r.order_events()]
+    assert [e for e, _ in events] == [
+        "submitted", "accepted", "cancel_requested", "cancel_rejected",
+        "cancel_requested", "cancel_rejected", "cancel_requested", "cancelled",
+    ]  # fmt: skip
+    assert [t for _, t in events][2:6] == [22 * MS, 27 * MS, 27 * MS, 32 * MS]
+    assert EVENTS[r.orders()["status"][0]] == "cancelled"
+
+
+@pytest.mark.parametrize("latency", ONE_OF_EACH[2:], ids=["sampled", "lognormal"])
+def test_replays_of_one_seed_are_equal_to_the_bit(latency):
+    tape = market_tape(n_deltas=5000)
+    start = int(tape[0][0][0])
+    seen = []
+    for _ in range(2):
+        r = Replay(0.1, 0.001, latency=latency)
+        r.feed(*tape)
+        for k in range(200):
+            r.advance(start + 10**8 + k * 10**7)
+            if r.bid_tick is not None:
+                r.submit(1, r.bid_tick, 10)
+        r.finish()
+        seen.append((r.order_events().tobytes(), r.fills().tobytes()))
+    assert seen[0] == seen[1]
+
+
+def test_a_latency_and_constants_are_one_too_many():
+    with pytest.raises(ValueError, match="give either latency"):
+        Replay(TICK, LOT, latency=Latency(), entry_latency_ns=1)
+    with pytest.raises(TypeError, match="latency"):
+        Replay(TICK, LOT, latency=5)
+
+
+def test_a_lost_cancel_can_be_asked_for_again():
+    """What is known to be leaving is not asked to leave twice, unless that got lost."""
+    rows = [(0, MS, 2 * MS), (10 * MS, 11 * MS, 12 * MS), (20 * MS, 0, 25 * MS)]
+    rows += [(30 * MS, 31 * MS, 32 * MS)]
+    r = Replay(TICK, LOT, latency=Latency.recorded(*table(rows)))
+    r.feed(columns([(0, 1, 99, 5), (0, -1, 101, 5), (60 * MS, 1, 98, 1)]), columns([]))
+    r.advance(5 * MS)
+    order = r.submit(1, 99, 1)
+    r.advance(20 * MS)
+    r.cancel_all()
+    r.replace(order, 98, 1)
+    r.advance(24 * MS)
+    r.cancel_all()  # nothing has been heard yet: not sent again
+    r.advance(31 * MS)
+    assert r.open_orders == 1
+    r.cancel_all()
+    r.finish()
+    assert [(EVENTS[e["event"]], REASONS[e["reason"]]) for e in r.order_events()] == [
+        ("submitted", ""), ("accepted", ""), ("cancel_requested", ""), ("cancel_rejected", "lost"),
+        ("replace_requested", ""), ("replace_rejected", "lost"), ("cancel_requested", ""),
+        ("cancelled", ""),
+    ]  # fmt: skip
+    assert r.open_orders == 0
