@@ -8,6 +8,8 @@ from libc.math cimport NAN
 from libc.stdint cimport int8_t, int64_t, uint32_t
 from libc.string cimport memmove
 
+cimport cython
+
 from mrcore.account cimport account_t, holding_fill, holding_t
 from mrcore.book cimport NO_KEY, book_lots, book_t, ladder_key
 from mrcore.latency cimport latency_response, latency_t
@@ -99,6 +101,12 @@ cdef inline bint exchange_idle(const exchange_t* x) noexcept nogil:
 # ------------------------------------------------------------------------- the logs
 
 
+@cython.overflowcheck(False)        # which would take the difference of the addresses
+cdef inline int64_t index_of(const exchange_t* x, const order_t* o) noexcept nogil:
+    """Index of an order in `orders`."""
+    return o - x.orders
+
+
 cdef inline void log_event(exchange_t* x, nanos_t now, const order_t* o, int8_t event,
                            int8_t reason) noexcept nogil:
     cdef void* more = grown(x.events, x.n_events, &x.events_capacity, sizeof(order_event_t),
@@ -125,7 +133,7 @@ cdef inline void hear(exchange_t* x, nanos_t time, const order_t* o, int8_t even
     """Let us know at local time `time` of an event of an order."""
     cdef message_t response
     response.time = time
-    response.order = o - x.orders
+    response.order = index_of(x, o)
     response.event = event
     response.tick = tick
     response.lots = lots
@@ -228,7 +236,7 @@ cdef inline void place(exchange_t* x, order_t* o, int where) noexcept nogil:
     at = first_at(w, n, key - 1)
     memmove(w + at + 1, w + at, (n - at) * sizeof(waiting_t))
     w[at].key = key
-    w[at].order = o - x.orders
+    w[at].order = index_of(x, o)
     x.n_waiting[where] = n + 1
     x.greatest[where] = w[0].key
     if where < BUY_STOPS:
@@ -252,7 +260,7 @@ cdef inline void displace(exchange_t* x, int where, Py_ssize_t at) noexcept nogi
 cdef inline Py_ssize_t place_in(const exchange_t* x, const order_t* o, int where) noexcept nogil:
     """Place of an order in a list, -1 when it is not there."""
     cdef const waiting_t* w = x.waiting[where]
-    cdef int64_t key = key_in(o, where), order = o - x.orders
+    cdef int64_t key = key_in(o, where), order = index_of(x, o)
     cdef Py_ssize_t at = first_at(w, x.n_waiting[where], key)
     while at < x.n_waiting[where] and w[at].key == key:
         if w[at].order == order:

@@ -1,7 +1,9 @@
 """The account in a replay: what is booked when, what is let in, and how it ends."""
 
+import copy
 import gc
 import math
+import pickle
 from fractions import Fraction
 
 import numpy as np
@@ -315,6 +317,28 @@ def test_where_it_stops_on_the_way_changes_no_bit(tape, orders, funding, cuts, i
         ] + [a.equity, a.halt_time_ns, a.liquidations]  # fmt: skip
 
     assert run([]) == run(cuts)
+
+
+def test_a_copy_of_a_replay_has_its_money_for_itself():
+    r = replay(account=Account(100.0), deltas=FALL)
+    r.fund(np.array([20 * S]), [0.01])
+    r.advance(1)
+    r.submit(1, 101, 4, "ioc")
+    r.submit(1, 98, 1)
+    r.advance(5 * S)
+    others = [r.copy(), copy.copy(r), pickle.loads(pickle.dumps(r))]
+    for other in others:
+        assert other.account is not r.account
+        assert other.account.equity == r.account.equity
+        other.submit(-1, 95, 9, "ioc")
+        other.advance(6 * S)
+        assert (other.exchange_position_lots, r.exchange_position_lots) == (-5, 4)
+    r.advance(30 * S)
+    for other in others:
+        other.advance(30 * S)
+        assert other.funding == pytest.approx(-1.25 * 48 * 0.01)
+    assert r.funding == pytest.approx(48 * 0.01)
+    assert r.account.equity == pytest.approx(100 + r.cash + 48)
 
 
 def test_an_account_outlives_its_replay():
