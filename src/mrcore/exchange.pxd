@@ -8,6 +8,7 @@ from libc.stdint cimport int8_t, int64_t
 
 cimport cython
 
+from mrcore.account cimport account_t
 from mrcore.book cimport book_set
 from mrcore.orders cimport (
     ACCEPTED, CANCELLED, CANCEL_REJECTED, CANCEL_REQUESTED, EXPIRED, FILLED, FOK, GTC, IOC, MARKET,
@@ -26,6 +27,7 @@ cdef int queue_rule(queue_rule_t* rule, str model, double power, const double[::
                     object kernel) except -1
 cdef int exchange_init(exchange_t* x, int64_t window) noexcept nogil
 cdef void exchange_free(exchange_t* x) noexcept nogil
+cdef void exchange_join(exchange_t* x, account_t* account, Py_ssize_t row) noexcept nogil
 cdef void exchange_owned(exchange_t* x, owned_list_t* owned) noexcept nogil
 cdef int64_t exchange_request_submit(
     exchange_t* x, nanos_t now, side_t side, tick_t tick, lots_t lots, int8_t tif,

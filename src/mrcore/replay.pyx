@@ -8,8 +8,11 @@ from libc.string cimport memcpy
 
 cimport cython
 
+from mrcore.account cimport Account
 from mrcore.book cimport NO_KEY, book_init, book_lots, side_columns
-from mrcore.exchange cimport exchange_find, exchange_init, exchange_t, queue_rule
+from mrcore.exchange cimport (
+    exchange_find, exchange_init, exchange_join, exchange_t, queue_rule,
+)
 from mrcore.executor cimport check_terms, executor_init, executor_target
 from mrcore.latency cimport Latency, latency_state_t
 from mrcore.loop cimport (
@@ -78,6 +81,7 @@ cdef int64_t tif_code(str tif) except -1:
     return code
 
 
+@cython.no_gc_clear         # the account must be there when the exchange leaves it
 @cython.final
 cdef class Replay:
     """One instrument's recorded market, replayed with own orders in it.
@@ -120,9 +124,15 @@ cdef class Replay:
         Data from the exchange. The feed's own delays, row by row, take its place where ``feed``
         is given local times.
     maker_fee, taker_fee : float
-        Fractions of the notional; negative for a rebate.
+        Fractions of the notional; negative for a rebate. The tiers of an ``account`` that has
+        some take their place.
     multiplier : float
-        Base units in one unit of size (contract value), > 0.
+        Base units (inverse: quote units) in one unit of size (contract value), > 0.
+    inverse : bool
+        A contract settled in the base currency; see `mrcore.account` for the formulas.
+    account : Account, optional
+        Books the money, with the other replays of a `Portfolio` that share it; without it the
+        replay has an account of its own, with neither deposit nor margin.
     depth : bool
         Keep all levels of the received book, for `levels` and `lots_at`; without it only its
         touch is kept, at half the cost. Changes no result.
@@ -147,7 +157,8 @@ cdef class Replay:
                   Latency latency=None, nanos_t entry_latency_ns=0,
                   nanos_t response_latency_ns=0,
                   nanos_t feed_latency_ns=0, double maker_fee=0.0, double taker_fee=0.0,
-                  double multiplier=1.0, bint depth=False, int64_t window=1 << 15):
+                  double multiplier=1.0, bint inverse=False, Account account=None,
+                  bint depth=False, int64_t window=1 << 15):
         cdef replay_t* r = &self.c
         cdef exchange_t* x = &r.exchange
         cdef int failed = 0
@@ -171,9 +182,9 @@ cdef class Replay:
             raise MemoryError()
         x.tick_size = not_nan("tick_size", tick_size, True)
         x.lot_size = lot_size
-        x.multiplier = not_nan("multiplier", multiplier, True)
-        x.maker_fee = not_nan("maker_fee", maker_fee, False)
-        x.taker_fee = not_nan("taker_fee", taker_fee, False)
+        not_nan("multiplier", multiplier, True)
+        not_nan("maker_fee", maker_fee, False)
+        not_nan("taker_fee", taker_fee, False)
         self.queue_table = queue_table
         self.queue_kernel = queue_kernel
         queue_rule(&x.queue, queue_model, queue_power, self.queue_table, queue_kernel)
@@ -212,6 +223,10 @@ cdef class Replay:
         r.sampling = r.n_samples > 0 or r.interval > 0
         if r.n_samples > 0:
             r.sample_time = &self.times[0]
+        self.account = Account() if account is None else account
+        self.row = self.account.add(lot_size, multiplier=multiplier, inverse=inverse,
+                                    maker_fee=maker_fee, taker_fee=taker_fee)
+        exchange_join(x, &self.account.c, self.row)
 
     def __dealloc__(self):
         loop_free(&self.c)
@@ -404,6 +419,24 @@ cdef class Replay:
         self.point_requests()
         r.requests.next = 0
         return order_ids
+
+    def fund(self, time_ns, rate, mark=None):
+        """Set the funding payments to come, in place of those set before and not yet due.
+
+        Each is for the position held before the data and requests of its exchange time.
+
+        Parameters
+        ----------
+        time_ns : ndarray of int64
+            Exchange times, rising.
+        rate : ndarray of float64
+            Fraction of the notional, paid by longs to shorts where positive.
+        mark : ndarray of float64, optional
+            Mark prices in quote units, NaN (and by default) for the exchange's mid.
+        """
+        self.alone()
+        self.in_order(np.ascontiguousarray(time_ns, np.int64))
+        self.account.fund(self.row, time_ns, rate, mark)
 
     def submit(self, side_t side, tick_t tick, lots_t lots, str tif="gtc", *,
                stop_tick=None, bint reduce_only=False):
@@ -598,17 +631,22 @@ cdef class Replay:
     @property
     def exchange_position_lots(self):
         """Signed position at the exchange, which may be ahead of what we know."""
-        return self.c.exchange.position
+        return self.c.exchange.holding.position
 
     @property
     def cash(self):
-        """Quote units: what fills cost and brought, less fees."""
-        return self.c.exchange.cash
+        """Settlement currency: what fills cost and brought, less fees and funding."""
+        return self.c.exchange.holding.cash
 
     @property
     def fees(self):
-        """Quote units paid, negative when rebates exceed them."""
-        return self.c.exchange.fees
+        """Settlement currency paid, negative when rebates exceed them."""
+        return self.c.exchange.holding.fees
+
+    @property
+    def funding(self):
+        """Settlement currency paid, negative where more was received."""
+        return self.c.exchange.holding.funding
 
     @property
     def counters(self):
@@ -700,6 +738,8 @@ cdef class Replay:
             "queue_kernel": self.queue_kernel,
             "queue_model": QUEUE_MODELS[self.c.exchange.queue.model],
             "latency": self.latency,
+            "account": self.account,
+            "row": self.row,
             "depth": self.depth,
             "fed": self.fed,
         }
@@ -792,6 +832,8 @@ cdef class Replay:
     cdef int go(self, nanos_t until) except -1:
         cdef replay_t* r = &self.c
         self.free_to_run()
+        if self.account.replays() > 1:
+            raise ValueError("replays that share an account go through time in one Portfolio")
         self.busy = True
         with nogil:
             loop_run(&r, 1, until)
@@ -871,6 +913,7 @@ def restored(dict state not None):
                          "replay is restored by the version that saved it")
     loop_free(&replay.c)
     memcpy(&replay.c, <const char*>image, sizeof(replay_t))
+    replay.c.exchange.holding = NULL        # the original's
     owned.n = 0
     loop_owned(&replay.c, &owned)
     for i in range(owned.n):                # they point to what is another's, or gone
@@ -887,5 +930,10 @@ def restored(dict state not None):
     replay.depth, replay.fed = state["depth"], state["fed"]
     queue_rule(&replay.c.exchange.queue, state["queue_model"], replay.c.exchange.queue.power,
                replay.queue_table, replay.queue_kernel)
+    replay.row = state["row"]
+    replay.account = state["account"]
+    if replay.account.row(replay.row).owner is not NULL:
+        replay.account = replay.account.copy()
+    exchange_join(&replay.c.exchange, &replay.account.c, replay.row)
     replay.point()
     return replay
