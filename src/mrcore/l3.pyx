@@ -242,8 +242,8 @@ cdef class L3Book:
     @property
     def counters(self):
         """Events of unknown orders, orders that came twice, takings of more than there was."""
-        return {"unknown": self.c.unknown, "duplicates": self.c.duplicates,
-                "excess": self.c.excess}
+        return {"unknown_orders": self.c.unknown, "duplicate_orders": self.c.duplicates,
+                "excess_takings": self.c.excess}
 
     def order(self, int64_t order_id):
         """(side, tick, lots) of an order, None when it is not there."""

@@ -45,6 +45,7 @@ cdef enum reason_t:         # indices of REASONS
     RATE_LIMIT
     NOT_OPEN
     LOST
+    CLEARED
 
 
 cdef packed struct order_t:         # ORDER_DTYPE

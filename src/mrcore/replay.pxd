@@ -3,6 +3,7 @@ from libc.stdint cimport int64_t
 
 cimport cython
 
+from mrcore.l3 cimport L3Book
 from mrcore.latency cimport Latency
 from mrcore.loop cimport replay_t
 from mrcore.types cimport nanos_t
@@ -20,7 +21,9 @@ cdef class Replay:
     cdef const double[::1] queue_table
     cdef object queue_kernel
     cdef readonly Latency latency
+    cdef L3Book market                  # after all that was fed, where the feed names orders
 
+    cdef int attach(self, deltas, trades, tuple places) except -1
     cdef int alone(self) except -1
     cdef int started(self) except -1
     cdef int check(self) except -1
