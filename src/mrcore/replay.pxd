@@ -23,10 +23,15 @@ cdef class Replay:
     cdef readonly Latency latency
     cdef L3Book market                  # after all that was fed, where the feed names orders
 
-    cdef int attach(self, deltas, trades, tuple places) except -1
+    cdef int attach(self, deltas, trades) except -1
+    cdef dict state(self)
+    cdef int point(self) except -1
+    cdef int point_targets(self) except -1
+    cdef int point_requests(self) except -1
     cdef int alone(self) except -1
     cdef int started(self) except -1
     cdef int check(self) except -1
+    cdef int kept(self, int64_t order_id) except -1
     cdef nanos_t last_received(self) noexcept
     cdef nanos_t requests_arrive(self) noexcept
     cdef nanos_t answers_arrive(self) noexcept

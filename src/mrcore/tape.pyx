@@ -80,49 +80,50 @@ cdef int tape_check(tape_t* t, str name, tuple old, tuple columns, nanos_t earli
     return 0
 
 
-cdef tuple tape_attach(tape_t* t, str name, tuple old, columns, nanos_t earliest,
-                       tuple places=()):
+cdef tuple tape_attach(tape_t* t, str name, tuple old, columns, nanos_t earliest):
     """Put new rows behind those still to be processed; the columns to keep alive.
 
-    `places` are the columns kind, arrival and quantity of an order-level feed.
+    Of an order-level feed they end with the three of places: kind, arrival and quantity.
     """
-    cdef const int64_t[::1] time
-    cdef const int64_t[::1] local
-    cdef const int8_t[::1] side
-    cdef const int32_t[::1] tick
-    cdef const int64_t[::1] lots
-    cdef const int8_t[::1] kind
-    cdef const int64_t[::1] arrival
-    cdef const int64_t[::1] quantity
-    cdef Py_ssize_t done = min(t.exchange, min(t.received, t.sampled))
-    cdef Py_ssize_t n
-    cdef bint timed
+    cdef Py_ssize_t done = min(t.exchange, min(t.received, t.sampled)), more
     columns = tuple(columns)
-    tape_check(t, name, old, columns, earliest, len(places))
-    timed = len(columns) == 5
-    columns += places
-    n = len(columns)
+    more = 3 if name == "deltas" and len(columns) > 5 else 0
+    tape_check(t, name, old, columns[:len(columns) - more], earliest, more)
     if done < t.n:
         columns = tuple([np.concatenate((a[done:], b)) for a, b in zip(old, columns)])
-    time, side, tick, lots = columns[:4]
-    t.n = time.shape[0]
     t.exchange -= done
     t.received -= done
     t.sampled -= done
+    tape_point(t, columns)
+    return columns
+
+
+cdef int tape_point(tape_t* t, tuple columns) except -1:
+    """Let the pointers be those of the columns."""
+    cdef const int64_t[::1] time = columns[0]
+    cdef const int8_t[::1] side = columns[1]
+    cdef const int32_t[::1] tick = columns[2]
+    cdef const int64_t[::1] lots = columns[3]
+    cdef const int64_t[::1] local
+    cdef const int8_t[::1] kind
+    cdef const int64_t[::1] arrival
+    cdef const int64_t[::1] quantity
+    cdef Py_ssize_t n = len(columns)
+    t.n = time.shape[0]
     t.time = &time[0] if t.n > 0 else NULL
     t.side = &side[0] if t.n > 0 else NULL
     t.tick = &tick[0] if t.n > 0 else NULL
     t.lots = &lots[0] if t.n > 0 else NULL
     t.local = NULL
-    if timed and t.n > 0:
+    t.kind = NULL
+    if (n == 5 or n == 8) and t.n > 0:
         local = columns[4]
         t.local = &local[0]
-    t.kind = NULL
-    if places and t.n > 0:
+    if n > 5 and t.n > 0:
         kind = columns[n - 3]
         arrival = columns[n - 2]
         quantity = columns[n - 1]
         t.kind = &kind[0]
         t.arrival = &arrival[0]
         t.quantity = &quantity[0]
-    return columns
+    return 0

@@ -1,5 +1,7 @@
 """Own orders in the queues of an order-level feed: `feed_orders` and the fifo model."""
 
+import pickle
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -180,6 +182,8 @@ def replay(rows, drawn, *, chunks=(), **options):
             r.feed_orders(columns(rows[done:upto], 6))
             done = upto
         r.advance(stop)
+        if chunks:
+            r = (r.copy(), pickle.loads(pickle.dumps(r)))[len(rows) % 2]
         while todo and todo[-1][0] == stop:
             _, cancel, order_id, order = todo.pop()
             if cancel:
@@ -214,6 +218,7 @@ def test_every_order_ends_as_in_the_slow_queues(partial, rows, drawn):
 
 @given(rows=order_feeds(), drawn=REQUESTS, chunks=st.lists(st.integers(0, 100), max_size=6))
 def test_any_chunking_gives_the_same_bits(rows, drawn, chunks):
+    """And so does any copy, in between."""
     times = np.arange(0, 100, 7) * MS
     whole = replay(rows, drawn, sample_times=times)
     parts = replay(rows, drawn, sample_times=times, chunks=[*sorted(chunks), 300], depth=True)
