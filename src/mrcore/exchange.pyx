@@ -8,6 +8,12 @@ partial fill):
 - A trade at its price eats the queue; whole lots beyond it execute, as maker. A trade
   through its price, or an opposite best that improves to or through it, fills it whole.
   The ``strict`` model lets nothing but trades fill, and never more than they traded.
+- ``fifo``: where the feed names the market's orders, all that were there first stand before an
+  own order and all others behind it. A recorded fill is had first by the own orders before the
+  order that it was of, by price and then arrival, and a new order by those that it crosses;
+  never more of them than it was. A cleared book ends what waits there, for its place is lost.
+  So does hftbacktest's ``L3FIFOQueueModel``, which fills whole; but it leaves an own order
+  priced better than the whole market where it is.
 - ``partial_fills=False`` fills an order whole as soon as one lot executes, and a
   marketable one whole at the best price.
 - With partial fills a marketable order takes the displayed sizes up to its price, a market
@@ -51,16 +57,16 @@ from mrcore.latency cimport (
     CANCEL_LATENCY, REPLACE_LATENCY, SUBMIT_LATENCY, latency_entry,
 )
 from mrcore.orders cimport (
-    ACCEPTED, CANCELLED, CANCEL_REJECTED, CANCEL_REQUESTED, EXPIRED, FILL_OR_KILL, FOK, GTC,
-    LIQUIDATED, LOST, MARGIN, MARKET, MAX_OPEN_ORDERS, NOT_MARKETABLE, NOT_OPEN, NO_LIQUIDITY,
+    ACCEPTED, CANCELLED, CANCEL_REJECTED, CANCEL_REQUESTED, CLEARED, EXPIRED, FILL_OR_KILL, FOK,
+    GTC, LIQUIDATED, LOST, MARGIN, MARKET, MAX_OPEN_ORDERS, NOT_MARKETABLE, NOT_OPEN, NO_LIQUIDITY,
     NO_REASON, PARTIALLY_FILLED, POST_ONLY, RATE_LIMIT, REDUCE_ONLY, REJECTED, REPLACE_REJECTED,
     REPLACE_REQUESTED, SELF_TRADE, SUBMITTED, TRIGGERED, WOULD_TAKE, WOULD_TRIGGER, bus_at,
     bus_next, bus_pop, bus_push, fill_t, grown, is_final, message_t, order_event_t, order_t,
 )
 from mrcore.owned cimport owned_add, owned_list_t
 from mrcore.queue cimport (
-    KERNEL, STRICT, TABLE, behind_t, queue_depth, queue_executable, queue_model_t, queue_rule_t,
-    queue_trade,
+    FIFO, KERNEL, STRICT, TABLE, behind_t, queue_depth, queue_executable, queue_model_t,
+    queue_rule_t, queue_trade,
 )
 from mrcore.types cimport lots_t, nanos_t, side_t, tick_t
 from mrcore.venue cimport (
@@ -79,9 +85,9 @@ EVENTS = ("submitted", "accepted", "rejected", "partially_filled", "filled",
 TIFS = ("gtc", "post_only", "ioc", "market", "fok")
 REASONS = ("", "would_take", "not_marketable", "no_liquidity", "fill_or_kill", "self_trade",
            "would_trigger", "reduce_only", "max_open_orders", "rate_limit", "not_open", "lost",
-           "margin", "liquidated")
+           "margin", "liquidated", "cleared")
 QUEUE_MODELS = ("risk_averse", "log", "log2", "power", "power2", "power3", "table", "kernel",
-                "strict", "optimistic")
+                "strict", "optimistic", "fifo")
 SELF_TRADE_MODES = ("allow", "expire_taker", "expire_maker", "expire_both")
 FUNCTION = ctypes.CFUNCTYPE(None).__base__      # of every ctypes function
 
@@ -243,14 +249,19 @@ cdef void exchange_level(exchange_t* x, int side, int64_t key, lots_t before,
         k += 1
 
 
-cdef void exchange_clear(exchange_t* x) noexcept nogil:
+cdef void exchange_clear(exchange_t* x, nanos_t now) noexcept nogil:
     """The recorded book starts anew."""
     cdef int side
+    cdef order_t* o
     book_clear(&x.book)
     for side in range(2):
         while x.n_taken[side] > 0:
             x.n_taken[side] -= 1
             x.mark[side][x.taken[side][x.n_taken[side]].key & (MARKS - 1)] -= 1
+        while x.queue.model == FIFO and x.n_waiting[side] > 0:
+            o = &x.orders[x.waiting[side][0].order]
+            displace(x, side, 0)
+            change(x, now, o, EXPIRED, CLEARED)
 
 
 cdef lots_t execute(exchange_t* x, nanos_t now, int side, int64_t key, lots_t traded,
@@ -289,6 +300,8 @@ cdef lots_t execute(exchange_t* x, nanos_t now, int side, int64_t key, lots_t tr
 cdef void exchange_hit(exchange_t* x, nanos_t now, int side, int64_t key,
                        lots_t lots) noexcept nogil:
     """A trade reaches resting orders."""
+    if x.queue.model == FIFO:
+        return                  # what it was of reaches them
     execute(x, now, side, key, lots, lots if x.queue.model == STRICT else INT64_MAX,
             exchange_mid(x))
 
@@ -308,6 +321,34 @@ cdef void exchange_cross(exchange_t* x, nanos_t now, int side, int64_t key, lots
     elif x.remember_taking:
         # what an own order did not get here rests: it meets what is there now
         remember(x, side, key, execute(x, now, 1 - side, -key, 0, after, exchange_mid(x)))
+
+
+cdef lots_t exchange_before(exchange_t* x, nanos_t now, int side, int64_t key, int64_t arrival,
+                            lots_t lots) noexcept nogil:
+    """Own orders that stand before an execution of the market get it first; how much it was."""
+    cdef lots_t had = 0, part
+    cdef Py_ssize_t at = 0
+    cdef waiting_t* w
+    cdef order_t* o
+    cdef double mid = exchange_mid(x)
+    while at < x.n_waiting[side] and (had < lots or not x.partial_fills):
+        w = &x.waiting[side][at]
+        if w.key < key or (w.key == key and w.arrival >= arrival):
+            break
+        o = &x.orders[w.order]
+        part = min(o.remaining, lots - had) if x.partial_fills else o.remaining
+        if o.reduce_only:
+            part = min(part, closable(x, o.side))
+        if part > 0:
+            had += part
+            fill(x, now, o, o.tick, part, True, mid)
+        if o.remaining == 0:
+            displace(x, side, at)
+        else:
+            at += 1
+    if x.n_reducing > 0:
+        reduce(x, now)
+    return had
 
 
 cdef void exchange_trigger(exchange_t* x, nanos_t now, tick_t tick) noexcept nogil:

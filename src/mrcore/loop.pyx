@@ -28,9 +28,9 @@ from mrcore.book cimport (
 )
 from mrcore.exchange cimport (
     CANCEL_REJECTED, FILLED, PARTIALLY_FILLED, POST_ONLY, bus_next, bus_pop, exchange_clear,
-    exchange_delta, exchange_find, exchange_forget, exchange_free, exchange_idle, exchange_owned,
-    exchange_request_cancel, exchange_request_replace, exchange_request_submit, exchange_serve,
-    exchange_t, exchange_trade, is_final, message_t,
+    exchange_delta, exchange_find, exchange_forget, exchange_free, exchange_idle, exchange_order,
+    exchange_owned, exchange_request_cancel, exchange_request_replace, exchange_request_submit,
+    exchange_serve, exchange_t, exchange_trade, is_final, message_t,
 )
 from mrcore.executor cimport (
     SEND, WAIT, action_t, executor_response, executor_sent, executor_step, executor_target,
@@ -471,9 +471,12 @@ cdef void trade_until(replay_t* r, nanos_t stop) noexcept nogil:
                 sample = loop_sample_time(r, r.market)
             while d < n and time[d] == td:
                 if cython.unlikely(side[d] == 0):
-                    exchange_clear(x)
+                    exchange_clear(x, td)
                     if not r.two_books:
                         sampler_gap(&r.sampler)
+                elif deltas.kind is not NULL:
+                    exchange_order(x, td, deltas.kind[d], side[d], deltas.tick[d], deltas.lots[d],
+                                   deltas.arrival[d], deltas.quantity[d])
                 elif alone:
                     book_set(&x.book, side[d], deltas.tick[d], deltas.lots[d])
                 else:

@@ -47,6 +47,7 @@ cdef enum reason_t:         # indices of REASONS
     LOST
     MARGIN
     LIQUIDATED
+    CLEARED
 
 
 cdef packed struct order_t:         # ORDER_DTYPE

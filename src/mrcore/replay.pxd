@@ -4,6 +4,7 @@ from libc.stdint cimport int64_t
 cimport cython
 
 from mrcore.account cimport Account
+from mrcore.l3 cimport L3Book
 from mrcore.latency cimport Latency
 from mrcore.loop cimport replay_t
 from mrcore.types cimport nanos_t
@@ -23,7 +24,9 @@ cdef class Replay:
     cdef const double[::1] queue_table
     cdef object queue_kernel
     cdef readonly Latency latency
+    cdef L3Book market                  # after all that was fed, where the feed names orders
 
+    cdef int attach(self, deltas, trades) except -1
     cdef dict state(self)
     cdef int point(self) except -1
     cdef int point_targets(self) except -1

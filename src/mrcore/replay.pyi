@@ -25,6 +25,9 @@ _Columns: TypeAlias = (
     ]
 )
 
+# time, kind, order_id, side, tick, lots, and perhaps the time it was received
+_Orders: TypeAlias = tuple[NDArray[Any], ...]
+
 @final
 class Replay:
     def __new__(
@@ -62,6 +65,7 @@ class Replay:
     @property
     def latency(self) -> Latency: ...
     def feed(self, deltas: _Columns, trades: _Columns) -> None: ...
+    def feed_orders(self, orders: _Orders) -> None: ...
     def advance(self, until_ns: int) -> int: ...
     def wait_next(
         self, timeout_ns: int, *, feed: bool = False, fill: bool = True

@@ -14,6 +14,7 @@ from mrcore.exchange cimport (
     exchange_find, exchange_init, exchange_join, exchange_t, queue_rule,
 )
 from mrcore.executor cimport check_terms, executor_init, executor_target
+from mrcore.l3 cimport L3Book
 from mrcore.latency cimport Latency, latency_state_t
 from mrcore.loop cimport (
     END, MOST_LEVELS, N_COLUMNS, TIMEOUT, loop_cancel, loop_cancel_all, loop_failed, loop_forget,
@@ -22,8 +23,9 @@ from mrcore.loop cimport (
 )
 from mrcore.orders cimport bus_last
 from mrcore.owned cimport owned_bytes, owned_list_t, owned_renew
+from mrcore.queue cimport FIFO
 from mrcore.sampler cimport sampler_init
-from mrcore.tape cimport NEVER, tape_attach, tape_local, tape_point, tape_t
+from mrcore.tape cimport NEVER, tape_attach, tape_check, tape_local, tape_point, tape_t
 from mrcore.types cimport lots_t, nanos_t, side_t, tick_t
 from mrcore.venue cimport self_trade_t
 
@@ -254,14 +256,56 @@ cdef class Replay:
         times come after the row's exchange time and do not fall. A message is received with
         its last row.
         """
+        self.alone()
+        if self.c.exchange.queue.model == FIFO:
+            raise ValueError("queue_model='fifo' needs the market's orders: use feed_orders")
+        if len(deltas) != len(trades):
+            raise ValueError(f"deltas have {len(deltas)} columns, trades {len(trades)}: both or "
+                             "neither come with local times")
+        self.attach(deltas, trades)
+
+    def feed_orders(self, orders):
+        """Append rows of an order-level tape, instead of `feed`.
+
+        Each fill is a trade too, for samples and stops. Any queue model may be used; ``fifo`` is
+        the one that makes use of the orders.
+
+        Parameters
+        ----------
+        orders : (time int64, kind int8, order_id int64, side int8, tick int32, lots int64[, \
+local int64])
+            Events by exchange time; `mrcore.l3.L3Book.update` tells what they are, and the kind
+            is an index into `mrcore.l3.KINDS`. Local times are as of `feed`.
+
+        Raises
+        ------
+        ValueError
+            At the first row that breaks the rules; nothing has been taken.
+        """
+        cdef replay_t* r = &self.c
+        self.alone()
+        orders = tuple([np.asarray(column) for column in orders])
+        if len(orders) not in (6, 7):
+            raise ValueError("orders: expected time, kind, order_id, side, tick, lots and perhaps "
+                             f"local, were {len(orders)} columns")
+        fifo = r.exchange.queue.model == FIFO
+        tape_check(&r.deltas, "orders", self.deltas, (orders[0], *orders[3:]), r.now,
+                   3 if fifo else 0)
+        if self.market is None:
+            self.market = L3Book(r.exchange.tick_size, r.exchange.lot_size,
+                                 window=r.book.window)
+        deltas, trades, places = self.market.flatten(np.arange(len(orders[0])), *orders[1:6])
+        deltas, trades = [
+            (orders[0][row], *columns, *[local[row] for local in orders[6:]])
+            for row, *columns in (deltas, trades)]
+        self.attach(deltas + places if fifo else deltas, trades)
+
+    cdef int attach(self, deltas, trades) except -1:
+        """Put rows behind those there are."""
         cdef replay_t* r = &self.c
         cdef tape_t kept = r.deltas
         cdef tuple before = self.deltas
         cdef nanos_t first
-        self.alone()
-        if len(deltas) != len(trades):
-            raise ValueError(f"deltas have {len(deltas)} columns, trades {len(trades)}: both or "
-                             "neither come with local times")
         self.deltas = tape_attach(&r.deltas, "deltas", self.deltas, deltas, r.now)
         try:
             self.trades = tape_attach(&r.trades, "trades", self.trades, trades, r.now)
@@ -269,7 +313,7 @@ cdef class Replay:
             r.deltas = kept
             self.deltas = before
             raise
-        if not self.fed and len(deltas) == 5:
+        if not self.fed and len(trades) == 5:
             r.two_books = self.depth        # every row is received after it happened
         self.fed = True
         if r.interval > 0 and r.first_sample == NEVER:
@@ -280,6 +324,7 @@ cdef class Replay:
                 first = min(first, tape_local(&r.trades, 0))
             if first < NEVER:
                 r.first_sample = -(-first // r.interval) * r.interval
+        return 0
 
     def advance(self, nanos_t until_ns):
         """Run to the decision at local time `until_ns`, and return the events processed.
@@ -650,11 +695,15 @@ cdef class Replay:
 
     @property
     def counters(self):
-        """Events processed, messages that left the book crossed, deletes of unknown levels."""
+        """Events processed, messages that left the book crossed, deletes of unknown levels.
+
+        And, where orders were fed, those of `mrcore.l3.L3Book` for all that was fed.
+        """
         return {
             "events": self.c.events,
             "crossed": self.c.exchange.book.crossed,
             "unknown_deletes": self.c.exchange.book.unknown_deletes,
+            **({} if self.market is None else self.market.counters),
         }
 
     def samples(self):
@@ -740,6 +789,7 @@ cdef class Replay:
             "latency": self.latency,
             "account": self.account,
             "row": self.row,
+            "market": None if self.market is None else self.market.copy(),
             "depth": self.depth,
             "fed": self.fed,
         }
@@ -926,7 +976,7 @@ def restored(dict state not None):
     replay.times = state["times"]
     replay.target_columns, replay.order_columns = state["targets"], state["requests"]
     replay.queue_table, replay.queue_kernel = state["queue_table"], state["queue_kernel"]
-    replay.latency = state["latency"]
+    replay.latency, replay.market = state["latency"], state["market"]
     replay.depth, replay.fed = state["depth"], state["fed"]
     queue_rule(&replay.c.exchange.queue, state["queue_model"], replay.c.exchange.queue.power,
                replay.queue_table, replay.queue_kernel)

@@ -38,6 +38,7 @@ ctypedef struct waiting_t:
     int64_t key
     int64_t order           # index into `orders`
     queue_t queue           # of those in the book
+    int64_t arrival         # of the latest market order that it stands behind (FIFO)
 
 
 ctypedef struct taken_t:
@@ -49,6 +50,7 @@ ctypedef struct exchange_t:
     book_t book
     int64_t greatest[4]             # key of the first of each list, NO_KEY for none
     tick_t last_trade               # -1 before the first
+    int64_t arrivals                # market orders so far, where the feed names them
     uint32_t mark[2][MARKS]         # own orders and takings at each key, modulo MARKS
     waiting_t* waiting[4]
     Py_ssize_t n_waiting[4]
@@ -241,6 +243,7 @@ cdef inline void place(exchange_t* x, order_t* o, int where) noexcept nogil:
     x.greatest[where] = w[0].key
     if where < BUY_STOPS:
         queue_join(&w[at].queue, &x.queue, book_lots(&x.book, o.side, o.tick) * x.lot_size)
+        w[at].arrival = x.arrivals
         x.mark[where][key & (MARKS - 1)] += 1
         x.n_reducing += o.reduce_only
 
