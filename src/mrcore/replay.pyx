@@ -253,7 +253,7 @@ cdef class Replay:
         if not self.fed and len(deltas) == 5:
             r.two_books = self.depth        # every row is received after it happened
         self.fed = True
-        if r.interval > 0 and r.first_sample == NEVER:
+        if r.interval > 0 and r.events == 0:    # earlier rows of the other stream may come late
             first = NEVER
             if r.deltas.n > 0:
                 first = tape_local(&r.deltas, 0)
