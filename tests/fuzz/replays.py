@@ -223,25 +223,30 @@ def act(
             for replay in (one, two):
                 replay.quote(bid, ask, lots, levels=levels, keep=keep)
         elif kind == "bad":
-            events = len(one.order_events())
-            wrong = [
-                lambda: one.submit(0, tick, lots),
-                lambda: one.submit(side, -1, lots),
-                lambda: one.submit(side, tick, 0),
-                lambda: one.submit(side, tick, -(2**63)),
-                lambda: one.submit(side, tick, lots, "gtx"),
-                lambda: one.cancel(2**62),
-                lambda: one.cancel(-1),
-                lambda: one.replace(0, tick, lots),
-                lambda: one.advance(one.time_ns - 1),
-                lambda: one.advance(2**62),
-                lambda: one.wait_next(-1),
-                lambda: one.quote(bid, ask, 0),
-            ]
-            at = int(rng.integers(len(wrong)))
-            assert refusal(wrong[at]) is not None, at
-            assert len(one.order_events()) == events
+            refused_call(rng, one, (side, tick, lots, bid, ask))
             seen["replay: refused call"] += 1
+
+
+def refused_call(rng: np.random.Generator, replay: Replay, terms: tuple[Any, ...]) -> None:
+    side, tick, lots, bid, ask = terms
+    wrong = [
+        lambda: replay.submit(0, tick, lots),
+        lambda: replay.submit(side, -1, lots),
+        lambda: replay.submit(side, tick, 0),
+        lambda: replay.submit(side, tick, -(2**63)),
+        lambda: replay.submit(side, tick, lots, "gtx"),
+        lambda: replay.cancel(2**62),
+        lambda: replay.cancel(-1),
+        lambda: replay.replace(0, tick, lots),
+        lambda: replay.advance(replay.time_ns - 1),
+        lambda: replay.advance(2**62),
+        lambda: replay.wait_next(-1),
+        lambda: replay.quote(bid, ask, 0),
+    ]
+    events = len(replay.order_events())
+    at = int(rng.integers(len(wrong)))
+    assert refusal(wrong[at]) is not None, at
+    assert len(replay.order_events()) == events
 
 
 def state(one: Replay, two: Replay) -> None:
@@ -280,7 +285,8 @@ def orders(replay: Replay, options: dict[str, Any], seen: Counter[str]) -> None:
         log["event"], [k for k, name in enumerate(EVENTS) if name.endswith("requested")]
     )
     local |= log["event"] == EVENTS.index("submitted")
-    for clock in (log[local], log[~local]):
+    lost = log["reason"] == REASONS.index("lost")  # never came to the exchange
+    for clock in (log[local], log[~local & ~lost]):
         assert np.all(np.diff(clock["time"]) >= 0)
     for code, count in zip(*np.unique(log["event"], return_counts=True), strict=True):
         seen[f"replay: {EVENTS[code]}"] += int(count)
