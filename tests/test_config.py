@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from mrtrade.config import BacktestConfig, load_config
+from mrtrade.config import PRESETS, BacktestConfig, load_config
 from mrtrade.errors import ConfigError
 
 MINIMAL = {"exchange": "BINANCE", "symbol": "BTC/USDT", "strategy": {"name": "X"}}
@@ -84,9 +84,57 @@ def test_units():
     assert config.instrument_overrides() == {"maker_fee": -0.00005, "tick_size": 0.5}
 
 
-def test_dump_loads_again():
-    config = load_config({**MINIMAL, "start": "2024-08-08", "end": "2024-08-09"})
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"start": "2024-08-08", "end": "2024-08-09"},
+        {"queue": {"model": "table", "table": [1.0, 0.5, 0.0], "compare": False}},
+        {"latency": {"orders": "lognormal", "sigma": 0.5, "cancel_ms": 2}},
+        {"latency": {"orders": "table", "table": "orders.csv"}},
+        {"transaction_costs": {"tiers": [[0, 2, 5], [1e6, 1, 4]], "volume_30d": 2e6}},
+        {"account": {"initial_margin": 0.1, "maintenance_margin": 0.05}},
+    ],
+)
+def test_dump_loads_again(change):
+    config = load_config({**MINIMAL, **change})
     assert load_config(config.model_dump(mode="json")) == config
+
+
+@pytest.mark.parametrize(
+    ("queue", "chosen", "behind"),
+    [
+        ({}, "queue", "power"),
+        ({"model": "log2"}, "queue", "log2"),
+        ({"model": "strict"}, "strict", "power"),
+        ({"model": "log", "preset": "optimistic"}, "optimistic", "log"),
+        ({"model": "strict", "preset": "strict"}, "strict", "power"),
+    ],
+)
+def test_which_answer_a_run_goes_by(queue, chosen, behind):
+    config = load_config({**MINIMAL, "queue": queue}).queue
+    assert config.chosen == chosen
+    assert [config.model_of(preset) for preset in PRESETS] == [
+        "optimistic",
+        behind,
+        "risk_averse",
+        "strict",
+    ]
+
+
+@pytest.mark.parametrize(
+    "text", ["[1, 0.5, 0]", "table:\n- 1\n- 0.5\n- 0\n", '{"table": [1, 0.5, 0]}']
+)
+def test_a_table_from_a_file(tmp_path, text):
+    (tmp_path / "table").write_text(text)
+    queue = {"model": "table", "table": str(tmp_path / "table")}
+    assert load_config({**MINIMAL, "queue": queue}).queue.table == [1.0, 0.5, 0.0]
+
+
+def test_the_fees_are_those_of_the_tier_that_the_volume_reaches():
+    costs = {"tiers": [[0, 2, 5], [1e6, 1, 4], [1e7, -0.5, 3]], "volume_30d": 1e6}
+    config = load_config({**MINIMAL, "transaction_costs": costs})
+    assert config.instrument_overrides() == {"maker_fee": 0.0001, "taker_fee": 0.0004}
+    assert config.transaction_costs.tier_fractions()[2] == (1e7, -0.00005, 0.0003)
 
 
 def test_yaml_dates_and_overrides(written):
@@ -122,6 +170,30 @@ def test_yaml_dates_and_overrides(written):
         ({"strategy": {}}, "strategy.name: not given"),
         ({"transaction_costs": {"maker_fee_bps": 2_000}}, "transaction_costs.maker_fee_bps"),
         ({"store": 7}, "store: input is not a valid path"),
+        ({"queue": {"model": "table"}}, "queue: model is 'table', but table is not given"),
+        ({"queue": {"table": [1, 0]}}, "queue: table is given, but model is 'power'"),
+        ({"queue": {"model": "table", "table": [1, 2]}}, "queue.table.1: input should be less"),
+        ({"queue": {"model": "table", "table": "none"}}, "queue.table: cannot be read"),
+        ({"queue": {"model": "fifo"}}, "queue.model: input should be 'power', "),
+        (
+            {"queue": {"model": "strict", "preset": "optimistic"}},
+            "queue: preset is 'optimistic', but model is 'strict'",
+        ),
+        ({"latency": {"table": "x"}}, "latency: table is given, but orders is 'constant'"),
+        ({"latency": {"orders": "table"}}, "latency: orders is 'table', but table is not given"),
+        ({"latency": {"sigma": 1}}, "latency: sigma is given, but orders is 'constant'"),
+        (
+            {"latency": {"orders": "table", "table": "x", "cancel_ms": 1}},
+            "latency: cancel_ms is given, but orders is 'table'; cancel_ms is for 'constant' or",
+        ),
+        ({"latency": {"orders": "feed"}}, "latency: orders is 'feed', but feed is 'constant'"),
+        (
+            {"transaction_costs": {"tiers": [[0, 1, 2]], "taker_fee_bps": 1}},
+            "transaction_costs: both tiers and a fee",
+        ),
+        ({"transaction_costs": {"tiers": [[5, 1, 2]]}}, "begin at 0 and rise, was [5.0]"),
+        ({"transaction_costs": {"volume_30d": 1}}, "volume_30d is given, but no tiers"),
+        ({"account": {"maintenance_margin": 0.1}}, "above initial_margin"),
     ],
 )
 def test_faults_name_the_key(change, message):

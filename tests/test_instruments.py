@@ -7,6 +7,8 @@ from pydantic import ValidationError
 
 from mrtrade.errors import ConfigError
 from mrtrade.instruments import (
+    LINEAR,
+    Contract,
     Instrument,
     from_lake,
     infer_grid,
@@ -143,3 +145,24 @@ def test_steps_divide_every_recorded_price_and_size(shared_data):
                 off = np.abs(units - np.rint(units))
                 assert np.all(off <= 1e-3 + 4 * np.spacing(np.abs(units))), (path, name)
     assert len(seen) == 22
+
+
+@pytest.mark.parametrize("contract", [LINEAR, Contract(0.001), Contract(100.0, inverse=True)])
+def test_what_a_contract_is_worth(contract):
+    low, high = 50_000.0, 62_500.0
+    assert contract.change(low, high) == pytest.approx(contract.value(high) - contract.value(low))
+    assert contract.change(low, high) > 0.0  # a long position gains when the price rises
+    assert contract.notional(low) == abs(contract.value(low))
+    assert contract.price(contract.notional(low)) == pytest.approx(low)
+    prices = np.array([low, high])
+    np.testing.assert_allclose(contract.value(prices), [contract.value(low), contract.value(high)])
+
+
+def test_what_profit_is_paid_in_and_sizes_are_counted_in():
+    linear = instrument("BINANCE_FUTURES", "BTC/USDT-PERP")
+    inverse = instrument("BINANCE_DELIVERY", "BTC/USD-PERP")
+    spot = instrument("BINANCE", "BTC/USDT")
+    assert (linear.currency, linear.size_unit, linear.is_perpetual) == ("USDT", "BTC", True)
+    assert (inverse.currency, inverse.size_unit, inverse.is_perpetual) == ("BTC", "contracts", True)
+    assert (spot.currency, spot.size_unit, spot.is_perpetual) == ("USDT", "BTC", False)
+    assert inverse.contract.notional(50_000.0) == 0.002

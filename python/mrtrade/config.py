@@ -201,6 +201,12 @@ class CostsConfig(Section):
             raise ValueError(f"the volumes of tiers begin at 0 and rise, was {volumes}")
         return self
 
+    def tier_fractions(self) -> list[tuple[float, float, float]] | None:
+        """Tiers with fees as fractions of the notional."""
+        if self.tiers is None:
+            return None
+        return [(v, maker / BPS_PER_ONE, taker / BPS_PER_ONE) for v, maker, taker in self.tiers]
+
     def fees(self) -> dict[str, float]:
         """Fees as fractions of the notional, where they are given: those the run begins with."""
         maker, taker = self.maker_fee_bps, self.taker_fee_bps

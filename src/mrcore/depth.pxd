@@ -10,7 +10,7 @@ cimport cython
 
 from mrcore.kernels cimport imbalance
 from mrcore.ladder cimport (
-    NO_KEY, book_set, book_t, book_uncross, ladder_key, ladder_next, ladder_t,
+    NO_KEY, book_set, book_t, book_uncross, ladder_key, ladder_next, ladder_t, level_key,
 )
 from mrcore.types cimport lots_t, side_t, tick_t
 
@@ -72,13 +72,14 @@ cdef inline void depth_set(
     depth_t* t, book_t* b, side_t side, tick_t tick, lots_t lots
 ) noexcept nogil:
     """`book_set` and `book_settle`, with the sums kept."""
-    cdef int64_t key = -tick if side < 0 else tick
-    cdef top_t* top = &t.top[side < 0]
+    cdef int s = side < 0
+    cdef top_t* top = &t.top[s]
     cdef lots_t before = book_set(b, side, tick, lots)
-    cdef bint within = key >= top.last
-    top.lots += lots - before if within else 0
-    if within and (lots == 0) != (before == 0):
-        top_shift(top, &b.ladder[side < 0], t.n, before == 0)
+    # masks, as in `book_set`
+    cdef int64_t within = -<int64_t>(level_key(side, tick) >= top.last)
+    top.lots += (lots - before) & within
+    if within & ((lots == 0) ^ (before == 0)):
+        top_shift(top, &b.ladder[s], t.n, before == 0)
     if cython.unlikely(ladder_key(&b.ladder[0]) + ladder_key(&b.ladder[1]) >= 0):
         book_uncross(b)
         depth_walk(t, b)

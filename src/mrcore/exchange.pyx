@@ -40,27 +40,28 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
 from mrcore.book cimport (
-    NO_KEY, book_clear, book_free, book_init, book_settle, ladder_key, ladder_next,
+    NO_KEY, book_clear, book_free, book_init, book_owned, ladder_key, ladder_next,
 )
 from mrcore.latency cimport (
     CANCEL_LATENCY, REPLACE_LATENCY, SUBMIT_LATENCY, latency_entry,
 )
 from mrcore.orders cimport (
-    ACCEPTED, CANCELLED, CANCEL_REJECTED, CANCEL_REQUESTED, EXPIRED, FILL_OR_KILL, FOK, GTC,
-    LOST, MARKET, MAX_OPEN_ORDERS, NOT_MARKETABLE, NOT_OPEN, NO_LIQUIDITY, NO_REASON,
-    PARTIALLY_FILLED, POST_ONLY, RATE_LIMIT, REDUCE_ONLY, REJECTED, REPLACE_REJECTED,
-    REPLACE_REQUESTED, SELF_TRADE, SUBMITTED, TRIGGERED, WOULD_TAKE, WOULD_TRIGGER, bus_at,
-    bus_pop, bus_push, grown, is_final, message_t, order_t,
+    ACCEPTED, CANCELLED, CANCEL_REJECTED, CANCEL_REQUESTED, EXPIRED, FILL_OR_KILL, FOK, GTC, LOST,
+    MARKET, MAX_OPEN_ORDERS, NOT_MARKETABLE, NOT_OPEN, NO_LIQUIDITY, NO_REASON, PARTIALLY_FILLED,
+    POST_ONLY, RATE_LIMIT, REDUCE_ONLY, REJECTED, REPLACE_REJECTED, REPLACE_REQUESTED, SELF_TRADE,
+    SUBMITTED, TRIGGERED, WOULD_TAKE, WOULD_TRIGGER, bus_at, bus_next, bus_pop, bus_push, fill_t,
+    grown, is_final, message_t, order_event_t, order_t,
 )
+from mrcore.owned cimport owned_add, owned_list_t
 from mrcore.queue cimport (
     KERNEL, STRICT, TABLE, behind_t, queue_depth, queue_executable, queue_model_t, queue_rule_t,
     queue_trade,
 )
 from mrcore.types cimport lots_t, nanos_t, side_t, tick_t
 from mrcore.venue cimport (
-    ALLOW, BUY_STOPS, EXPIRE_BOTH, EXPIRE_MAKER, EXPIRE_TAKER, MARKS, SELL_STOPS, answer,
-    change, closable, displace, exchange_mid, exchange_open, exchange_t, fill, first_at, hear,
-    log_event, mid_between, place, place_in, reduce, remember, resize, taking_at, waiting_t,
+    ALLOW, BUY_STOPS, EXPIRE_BOTH, EXPIRE_MAKER, EXPIRE_TAKER, MARKS, SELL_STOPS, answer, change,
+    closable, displace, exchange_mid, exchange_open, exchange_t, fill, first_at, hear, log_event,
+    mid_between, place, place_in, reduce, remember, resize, taken_t, taking_at, waiting_t,
 )
 
 import ctypes
@@ -145,6 +146,21 @@ cdef void exchange_free(exchange_t* x) noexcept nogil:
     free(x.requests.item)
     free(x.responses.item)
     memset(x, 0, sizeof(exchange_t))
+
+
+cdef void exchange_owned(exchange_t* x, owned_list_t* owned) noexcept nogil:
+    """Its arrays."""
+    cdef int where
+    book_owned(&x.book, owned)
+    for where in range(4):
+        owned_add(owned, <void**>&x.waiting[where], x.waiting_capacity[where] * sizeof(waiting_t))
+    for where in range(2):
+        owned_add(owned, <void**>&x.taken[where], x.taken_capacity[where] * sizeof(taken_t))
+    owned_add(owned, <void**>&x.orders, x.orders_capacity * sizeof(order_t))
+    owned_add(owned, <void**>&x.events, x.events_capacity * sizeof(order_event_t))
+    owned_add(owned, <void**>&x.fills, x.fills_capacity * sizeof(fill_t))
+    owned_add(owned, <void**>&x.requests.item, x.requests.capacity * sizeof(message_t))
+    owned_add(owned, <void**>&x.responses.item, x.responses.capacity * sizeof(message_t))
 
 
 # ------------------------------------------------------------------------- the market moves
@@ -431,14 +447,22 @@ cdef void amend(exchange_t* x, nanos_t now, order_t* o, tick_t tick, lots_t lots
 
 
 cdef void exchange_serve(exchange_t* x) noexcept nogil:
-    """Process the next request in flight; it sees all data up to its arrival."""
-    cdef message_t request = bus_pop(&x.requests)
-    cdef order_t* o = &x.orders[request.order]
-    book_settle(&x.book)
-    if request.event == SUBMITTED:
-        arrive(x, request.time, o)
-    else:
-        amend(x, request.time, o, request.tick, request.lots)
+    """Process the next request in flight, and those with it; they see all data up to then.
+
+    Not beyond one that is answered at once: what it leads to may come before the others.
+    """
+    cdef message_t request
+    cdef order_t* o
+    cdef nanos_t now = x.requests.item[x.requests.head].time
+    while bus_next(&x.requests, INT64_MAX) == now:
+        request = bus_pop(&x.requests)
+        o = &x.orders[request.order]
+        if request.event == SUBMITTED:
+            arrive(x, now, o)
+        else:
+            amend(x, now, o, request.tick, request.lots)
+        if bus_next(&x.responses, INT64_MAX) <= now:
+            return
 
 
 # ------------------------------------------------------------------------- our side of it

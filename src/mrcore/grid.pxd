@@ -1,6 +1,6 @@
 """C interface of mrcore.grid."""
 from libc.math cimport fabs, lrint
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint64_t
 
 
 cdef extern from *:
@@ -14,12 +14,12 @@ cdef extern from *:
 cdef inline bint on_grid(double value, double per_step, int64_t* steps) noexcept nogil:
     """Whether `value` is a non-negative multiple of the step, within float error.
 
-    One test, without short circuits: NaN and what is too large fail it as well.
+    NaN is near no whole number; what is negative or too large fails as an unsigned number.
     """
     cdef double x = value * per_step
     steps[0] = lrint(x)
     # 1e-3 of a step is far above float error (x * 4e-16) and far below a wrong step
-    return (x >= 0.0) & (x < MAX_TICK) & (fabs(x - <double>steps[0]) <= 1e-3)
+    return (<uint64_t>steps[0] < <uint64_t>MAX_TICK) & (fabs(x - <double>steps[0]) <= 1e-3)
 
 
 cdef double positive(str name, double value) except -1.0

@@ -14,6 +14,7 @@ from libc.stdint cimport int64_t, uint64_t
 cimport cython
 
 from mrcore.kernels cimport imbalance
+from mrcore.owned cimport owned_add, owned_list_t
 from mrcore.types cimport lots_t, side_t, tick_t
 
 
@@ -58,10 +59,25 @@ cdef void book_uncross(book_t* b) noexcept nogil
 cdef int64_t ladder_next_far(const ladder_t* d, int64_t key, lots_t* lots) noexcept nogil
 
 
+cdef inline void book_owned(book_t* b, owned_list_t* owned) noexcept nogil:
+    """Its arrays."""
+    cdef int s
+    for s in range(2):
+        owned_add(owned, <void**>&b.ladder[s].lots, (b.window + 1) * sizeof(lots_t),
+                  sizeof(lots_t))
+        owned_add(owned, <void**>&b.ladder[s].far, b.ladder[s].far_capacity * sizeof(level_t))
+
+
+cdef inline int64_t level_key(side_t side, tick_t tick) noexcept nogil:
+    """Key of a level, without a branch on the side."""
+    cdef int64_t ask = -<int64_t>(side < 0)
+    return (tick ^ ask) - ask
+
+
 cdef inline lots_t book_set(book_t* b, side_t side, tick_t tick, lots_t lots) noexcept nogil:
     """Set the size of one level, 0 removes it; return the size it had."""
     cdef ladder_t* d = &b.ladder[side < 0]
-    cdef int64_t key = -tick if side < 0 else tick
+    cdef int64_t key = level_key(side, tick)
     cdef int64_t slot = key - d.base, best = d.best
     cdef lots_t before
     cdef int64_t improved       # all bits or none

@@ -21,21 +21,23 @@ from libc.string cimport memmove
 cimport cython
 
 from mrcore.book cimport (
-    NO_KEY, book_ask, book_bid, book_clear, book_free, book_set, book_settle, book_t,
+    NO_KEY, book_ask, book_bid, book_clear, book_free, book_owned, book_set, book_settle, book_t,
     ladder_best_lots,
 )
 from mrcore.exchange cimport (
     CANCEL_REJECTED, FILLED, PARTIALLY_FILLED, POST_ONLY, bus_next, bus_pop, exchange_clear,
-    exchange_delta, exchange_find, exchange_forget, exchange_free, exchange_idle,
-    exchange_request_cancel, exchange_request_replace,
-    exchange_request_submit, exchange_serve, exchange_t, exchange_trade, is_final, message_t,
+    exchange_delta, exchange_find, exchange_forget, exchange_free, exchange_idle, exchange_owned,
+    exchange_request_cancel, exchange_request_replace, exchange_request_submit, exchange_serve,
+    exchange_t, exchange_trade, is_final, message_t,
 )
 from mrcore.executor cimport (
     SEND, WAIT, action_t, executor_response, executor_sent, executor_step, executor_target,
     executor_timer, executor_watches,
 )
+from mrcore.owned cimport owned_add, owned_list_t
 from mrcore.sampler cimport (
-    MARKET_COLUMNS, sampler_book, sampler_free, sampler_gap, sampler_row, sampler_trade,
+    MARKET_COLUMNS, sampler_book, sampler_free, sampler_gap, sampler_owned, sampler_row,
+    sampler_trade,
 )
 from mrcore.tape cimport (
     NEVER, tape_local, tape_message_end, tape_next, tape_next_local, tape_t,
@@ -54,6 +56,16 @@ cdef void loop_free(replay_t* r) noexcept nogil:
     r.touches = NULL
     r.working.item = NULL
     r.rows = NULL
+
+
+cdef void loop_owned(replay_t* r, owned_list_t* owned) noexcept nogil:
+    """Its arrays; the other pointers are to what Python objects own."""
+    exchange_owned(&r.exchange, owned)
+    book_owned(&r.book, owned)
+    sampler_owned(&r.sampler, owned)
+    owned_add(owned, <void**>&r.touches, r.touch_capacity * sizeof(touch_t))
+    owned_add(owned, <void**>&r.working.item, r.working.capacity * sizeof(working_t))
+    owned_add(owned, <void**>&r.rows, r.rows_capacity * N_COLUMNS * sizeof(double))
 
 
 cdef void loop_forget(replay_t* r) noexcept nogil:
@@ -250,6 +262,7 @@ cdef void respond(replay_t* r, nanos_t now) noexcept nogil:
         order_id = x.orders[m.order].order_id
         if m.event == FILLED or m.event == PARTIALLY_FILLED:
             r.position += x.orders[m.order].side * m.lots
+            r.known_fills += 1
             if r.wake_fill:
                 r.woken = FILL
         if is_final(m.event) or m.event == CANCEL_REJECTED:

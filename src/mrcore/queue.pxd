@@ -122,20 +122,20 @@ cdef inline void queue_depth(
     """The displayed size at the order's price changed."""
     cdef double change, back, behind, front
     if rule.model == RISK_AVERSE or rule.model == STRICT or rule.model == OPTIMISTIC:
-        q.front = fmin(q.front, after)
+        q.front = min(q.front, after)
         return
     # what the trades explain is no cancellation
     change = before - after - q.traded
     q.traded = 0.0
     if change < 0.0:
-        q.front = fmin(q.front, after)
+        q.front = min(q.front, after)
         return
     back = before - q.front
     behind = queue_behind(rule, q.front, back)
     if isinf(behind):
         behind = 1.0
-    front = q.front - (1.0 - behind) * change + fmin(back - behind * change, 0.0)
-    q.front = after if isnan(front) else fmin(front, after)
+    front = q.front - (1.0 - behind) * change + min(back - behind * change, 0.0)
+    q.front = after if isnan(front) else min(front, after)
 
 
 @cython.cdivision(True)

@@ -21,6 +21,10 @@ cdef class Replay:
     cdef object queue_kernel
     cdef readonly Latency latency
 
+    cdef dict state(self)
+    cdef int point(self) except -1
+    cdef int point_targets(self) except -1
+    cdef int point_requests(self) except -1
     cdef int alone(self) except -1
     cdef int started(self) except -1
     cdef int check(self) except -1

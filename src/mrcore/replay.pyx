@@ -11,21 +11,25 @@ cimport cython
 from mrcore.book cimport NO_KEY, book_init, book_lots, side_columns
 from mrcore.exchange cimport exchange_find, exchange_init, exchange_t, queue_rule
 from mrcore.executor cimport check_terms, executor_init, executor_target
-from mrcore.latency cimport Latency
+from mrcore.latency cimport Latency, latency_state_t
 from mrcore.loop cimport (
     END, MOST_LEVELS, N_COLUMNS, TIMEOUT, loop_cancel, loop_cancel_all, loop_failed, loop_forget,
-    loop_free, loop_mid, loop_quote, loop_replace, loop_run, loop_submit, replay_t,
+    loop_free, loop_mid, loop_owned, loop_quote, loop_replace, loop_run, loop_submit, replay_t,
+    requests_t, targets_t,
 )
 from mrcore.orders cimport bus_last
+from mrcore.owned cimport owned_bytes, owned_list_t, owned_renew
 from mrcore.sampler cimport sampler_init
-from mrcore.tape cimport NEVER, tape_attach, tape_local, tape_t
+from mrcore.tape cimport NEVER, tape_attach, tape_local, tape_point, tape_t
 from mrcore.types cimport lots_t, nanos_t, side_t, tick_t
 from mrcore.venue cimport self_trade_t
+
+from importlib.metadata import version
 
 import numpy as np
 
 from mrcore.exchange import (
-    FILL_DTYPE, ORDER_DTYPE, ORDER_EVENT_DTYPE, SELF_TRADE_MODES, TIFS,
+    FILL_DTYPE, ORDER_DTYPE, ORDER_EVENT_DTYPE, QUEUE_MODELS, SELF_TRADE_MODES, TIFS,
 )
 
 SAMPLE_COLUMNS = (
@@ -198,7 +202,7 @@ cdef class Replay:
         r.known.ask = -NO_KEY
         self.depth = depth
         r.two_books = depth or feed_latency_ns == 0
-        self.deltas = self.trades = ()
+        self.deltas = self.trades = self.target_columns = self.order_columns = ()
         self.times = np.empty(0, np.int64) if sample_times is None else sample_times
         if np.any(np.diff(self.times) <= 0):
             raise ValueError("sample_times must rise")
@@ -352,16 +356,8 @@ cdef class Replay:
             except ValueError as error:
                 raise ValueError(f"row {i}: {error}") from None
         self.target_columns = (time, target, urgent, stop, hold, timeout, drop)
-        r.targets.n = n
+        self.point_targets()
         r.targets.next = 0
-        if n:
-            r.targets.time = &time[0]
-            r.targets.lots = &target[0]
-            r.targets.aggressive = &urgent[0]
-            r.targets.stop = &stop[0]
-            r.targets.hold = &hold[0]
-            r.targets.timeout = &timeout[0]
-            r.targets.give_up = &drop[0]
 
     def schedule_orders(self, time_ns, side, tick, lots, tif, cancel_ns):
         """Orders known beforehand, as `submit` and `cancel` at these local times.
@@ -405,17 +401,8 @@ cdef class Replay:
         cdef const cython.uchar[::1] withdraw = (by_time >= n).view(np.uint8)
         cdef int64_t[::1] ids = order_ids
         self.order_columns = (time, row, withdraw, sides, ticks, sizes, tifs, ids)
-        r.requests.n = time.shape[0]
+        self.point_requests()
         r.requests.next = 0
-        if n:
-            r.requests.time = &time[0]
-            r.requests.order = &row[0]
-            r.requests.withdraw = &withdraw[0]
-            r.requests.side = &sides[0]
-            r.requests.tick = &ticks[0]
-            r.requests.lots = &sizes[0]
-            r.requests.tif = &tifs[0]
-            r.requests.order_id = &ids[0]
         return order_ids
 
     def submit(self, side_t side, tick_t tick, lots_t lots, str tif="gtc", *,
@@ -604,6 +591,11 @@ cdef class Replay:
         return self.c.position
 
     @property
+    def known_fills(self):
+        """Number of the fills we know of: the first so many of all."""
+        return self.c.known_fills
+
+    @property
     def exchange_position_lots(self):
         """Signed position at the exchange, which may be ahead of what we know."""
         return self.c.exchange.position
@@ -666,7 +658,105 @@ cdef class Replay:
         self.check()
         return drained
 
+    def copy(self):
+        """A replay in the same state: what it does from here on changes nothing here.
+
+        The tape is shared, so that a what-if costs little.
+        """
+        return restored(self.state())
+
+    def __reduce__(self):
+        cdef replay_t* r = &self.c
+        self.alone()
+        if self.fed:                        # rows that both clocks have passed are not saved
+            self.deltas = tape_attach(&r.deltas, "deltas", self.deltas, none_of(self.deltas), r.now)
+            self.trades = tape_attach(&r.trades, "trades", self.trades, none_of(self.trades), r.now)
+        return restored, (self.state(),)
+
     # --------------------------------------------------------------------- inside
+
+    cdef dict state(self):
+        """All there is to know; the tape and the schedules are the objects themselves."""
+        cdef owned_list_t owned
+        cdef Py_ssize_t i
+        self.alone()
+        if self.joined:
+            raise ValueError("this replay is part of a Portfolio, and cannot be copied by itself")
+        owned.n = 0
+        loop_owned(&self.c, &owned)
+        arrays = []
+        for i in range(owned.n):
+            arrays.append(owned_bytes(&owned.item[i])[:owned.item[i].size])
+        return {
+            "version": version("mrtrade"),
+            "image": (<const char*>&self.c)[:sizeof(replay_t)],
+            "arrays": arrays,
+            "deltas": self.deltas,
+            "trades": self.trades,
+            "times": np.asarray(self.times),
+            "targets": tuple([np.asarray(column) for column in self.target_columns]),
+            "requests": tuple([np.array(column) for column in self.order_columns]),
+            "queue_table": None if self.queue_table is None else np.asarray(self.queue_table),
+            "queue_kernel": self.queue_kernel,
+            "queue_model": QUEUE_MODELS[self.c.exchange.queue.model],
+            "latency": self.latency,
+            "depth": self.depth,
+            "fed": self.fed,
+        }
+
+    cdef int point(self) except -1:
+        """Let the pointers to what Python objects own be to those of this one."""
+        cdef replay_t* r = &self.c
+        cdef exchange_t* x = &r.exchange
+        cdef latency_state_t drawn = x.latency.state
+        if self.fed:
+            tape_point(&r.deltas, self.deltas)
+            tape_point(&r.trades, self.trades)
+        r.n_samples = self.times.shape[0]
+        if r.n_samples > 0:
+            r.sample_time = &self.times[0]
+        if self.target_columns:
+            self.point_targets()
+        if self.order_columns:
+            self.point_requests()
+        x.latency = self.latency.c
+        x.latency.state = drawn
+        return 0
+
+    cdef int point_targets(self) except -1:
+        cdef targets_t* t = &self.c.targets
+        cdef const int64_t[::1] time, lots, stop, hold, timeout
+        cdef const cython.uchar[::1] aggressive, give_up
+        time, lots, aggressive, stop, hold, timeout, give_up = self.target_columns
+        t.n = time.shape[0]
+        if t.n > 0:
+            t.time = &time[0]
+            t.lots = &lots[0]
+            t.aggressive = &aggressive[0]
+            t.stop = &stop[0]
+            t.hold = &hold[0]
+            t.timeout = &timeout[0]
+            t.give_up = &give_up[0]
+        return 0
+
+    cdef int point_requests(self) except -1:
+        cdef requests_t* q = &self.c.requests
+        cdef const int64_t[::1] time, order, tick, lots
+        cdef const cython.uchar[::1] withdraw
+        cdef const signed char[::1] side, tif
+        cdef int64_t[::1] order_id
+        time, order, withdraw, side, tick, lots, tif, order_id = self.order_columns
+        q.n = time.shape[0]
+        if q.n > 0:
+            q.time = &time[0]
+            q.order = &order[0]
+            q.withdraw = &withdraw[0]
+            q.side = &side[0]
+            q.tick = &tick[0]
+            q.lots = &lots[0]
+            q.tif = &tif[0]
+            q.order_id = &order_id[0]
+        return 0
 
     cdef bint at_end(self) noexcept:
         cdef replay_t* r = &self.c
@@ -763,3 +853,39 @@ cdef int check_timeout(nanos_t timeout) except -1:
     if not 0 <= timeout < NEVER >> 2:
         raise ValueError(f"timeout_ns must be in [0, {NEVER >> 2}), was {timeout}")
     return 0
+
+
+cdef tuple none_of(tuple columns):
+    return tuple([column[:0] for column in columns])
+
+
+def restored(dict state not None):
+    """The replay that `Replay.copy` or a pickle describes; it goes on as the original would."""
+    cdef Replay replay = Replay.__new__(Replay, 1.0, 1.0)
+    cdef owned_list_t owned
+    cdef bytes image = state["image"], content
+    cdef list arrays = state["arrays"]
+    cdef Py_ssize_t i
+    if state["version"] != version("mrtrade") or len(image) != sizeof(replay_t):
+        raise ValueError(f"saved by mrtrade {state['version']}, this is {version('mrtrade')}; a "
+                         "replay is restored by the version that saved it")
+    loop_free(&replay.c)
+    memcpy(&replay.c, <const char*>image, sizeof(replay_t))
+    owned.n = 0
+    loop_owned(&replay.c, &owned)
+    for i in range(owned.n):                # they point to what is another's, or gone
+        owned.item[i].at[0] = NULL
+    for i in range(owned.n):
+        content = arrays[i]
+        if owned_renew(&owned.item[i], <const char*>content) < 0:
+            raise MemoryError()
+    replay.deltas, replay.trades = state["deltas"], state["trades"]
+    replay.times = state["times"]
+    replay.target_columns, replay.order_columns = state["targets"], state["requests"]
+    replay.queue_table, replay.queue_kernel = state["queue_table"], state["queue_kernel"]
+    replay.latency = state["latency"]
+    replay.depth, replay.fed = state["depth"], state["fed"]
+    queue_rule(&replay.c.exchange.queue, state["queue_model"], replay.c.exchange.queue.power,
+               replay.queue_table, replay.queue_kernel)
+    replay.point()
+    return replay

@@ -208,14 +208,12 @@ cdef inline void fill(exchange_t* x, nanos_t now, order_t* o, tick_t tick, lots_
 
 cdef inline Py_ssize_t first_at(const waiting_t* w, Py_ssize_t n, int64_t key) noexcept nogil:
     """The first of a list that is no better than `key`."""
-    cdef Py_ssize_t low = 0, high = n, middle
-    while low < high:
-        middle = (low + high) >> 1
-        if w[middle].key > key:
-            low = middle + 1
-        else:
-            high = middle
-    return low
+    cdef Py_ssize_t first = 0, half
+    while n > 0:        # without a branch on the key, which does not predict
+        half = (n + 1) >> 1
+        first = first + half if w[first + half - 1].key > key else first
+        n -= half
+    return first
 
 
 cdef inline int64_t key_in(const order_t* o, int where) noexcept nogil:

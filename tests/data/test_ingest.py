@@ -45,7 +45,7 @@ def test_layout_names_types_and_manifest(lake, store):
     stored = pq.read_table(part, partitioning=None)
     assert stored.schema.names == TABLES["book_delta_v2"].schema.names
     assert stored.schema.types == TABLES["book_delta_v2"].schema.types
-    assert pq.ParquetFile(part).metadata.row_group(0).column(0).compression == "ZSTD"
+    assert pq.ParquetFile(part).metadata.row_group(0).column(0).compression == "LZ4"
     manifest = json.loads((part.parent / "_manifest.json").read_text())
     assert manifest["rows"] == 3
     assert manifest["sha256"] == tree(part.parent)["part.parquet"]
@@ -59,6 +59,19 @@ def test_layout_names_types_and_manifest(lake, store):
     # as any other reader of Hive partitions sees it: the manifest is not in its way
     hive = pads.dataset(store.root / "book_delta_v2", partitioning="hive").to_table()
     assert hive["symbol"].to_pylist() == ["BTC-USDT"] * 3
+
+
+def test_parts_of_older_versions_whose_columns_may_be_null(lake, store):
+    put(lake, "book_delta_v2", SOME)
+    ingest(lake, store)
+    part = store.root / f"book_delta_v2/exchange=BINANCE/symbol=BTC-USDT/dt={DAY}/part.parquet"
+    rows = pq.read_table(part, partitioning=None)
+    old = pa.schema([field.with_nullable(True) for field in rows.schema], rows.schema.metadata)
+    pq.write_table(rows.cast(old), part, compression="zstd")
+    assert store.read(*HERE).equals(rows)
+    more = deltas((5, 3, True, 99, 1), raw=False)
+    store.write(*HERE, more)  # merged with what is stored
+    assert store.read(*HERE).num_rows == 4
 
 
 def spellings():

@@ -1,11 +1,11 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mrcore.book import L2Book
-from mrtrade.data.loader import find_instrument, load_tape
+from mrtrade.data.loader import TapeStream, find_instrument, load_tape
 from mrtrade.data.parquet import ParquetStore
 from mrtrade.data.streams import MAX_AHEAD_NS, MAX_GAP_NS, Clock
 from mrtrade.errors import ConfigError, StoreError
@@ -133,6 +133,14 @@ def test_trades_are_kept_while_the_book_is_known(store):
     tape = load_tape(store, FOO)
     assert events(tape.trades) == [(100, 1, 101, 2), (150, -1, 99, 3)]
     assert tape.stats["trades_before_book"] == 1
+    assert tape.stats["trades_after_book"] == 1
+
+
+def test_a_trade_received_after_the_last_delta_is_left_out_whatever_its_time(store):
+    rows = deltas((200, 11, True, 98, 1, 300))
+    fill(store, rows, SEED, trades((150, "buy", 1, 101, 1), (250, "buy", 1, 101, 2)))
+    tape = load_tape(store, FOO)
+    assert events(tape.trades) == [(150, 1, 101, 1)]
     assert tape.stats["trades_after_book"] == 1
 
 
@@ -273,6 +281,62 @@ def test_chunks_of_any_size_give_the_same_tape(tmp_path, monkeypatch):
             np.testing.assert_array_equal(ours, theirs)
         assert tape.stats == tapes[0].stats
         assert tape.fingerprint == tapes[0].fingerprint
+
+
+recordings = st.lists(
+    st.tuples(
+        st.sampled_from([0, 0, 1, 40, MAX_GAP_NS // SECOND + 1]),  # s since the row before
+        st.integers(-3, 3),  # s by which the exchange's clock is ahead
+        st.sampled_from([None, *range(8)]),  # delta; None: a trade
+        st.booleans(),  # without a time of the exchange
+    ),
+    min_size=1,
+    max_size=60,
+)
+
+
+@settings(max_examples=40)
+@given(
+    recordings, st.integers(1, 9), st.sets(st.integers(0, 59), max_size=3), st.integers(-1, 2_000)
+)
+def test_chunks_one_after_the_other_are_the_tape(tmp_path_factory, rows, size, seeds, start):
+    """Whatever the two clocks do, however it is cut; no event is as early as what is past."""
+    store = ParquetStore(tmp_path_factory.mktemp("store"))
+    book, flow, snapshots, time = [deltas((0, 0, True, 90, 1)).to_pylist()[0]], [], [], 0
+    for at, (wait, ahead, tick, untimed) in enumerate(rows):
+        time += wait * SECOND
+        stated = -T0 if untimed else time + ahead * SECOND
+        if tick is None:
+            [row] = trades((time, "buy", 1, 100, at)).to_pylist()
+            flow.append({**row, "timestamp": T0 + stated})
+        else:
+            book += deltas((time, at, tick % 2 == 0, 98 + tick, 1, stated)).to_pylist()
+        if at in seeds:
+            snapshots += seed_at(time, at).to_pylist()
+    tables = {"book_delta_v2": book, "trades": flow, "book_seed": snapshots}
+    for name, table in tables.items():
+        if table:
+            store.write(name, *HERE, pa.Table.from_pylist(table))
+    begin = None if start < 0 else T0 + start * SECOND
+    for latency in (None, 5):
+        with pytest.MonkeyPatch.context() as patched:
+            try:
+                tape = load_tape(store, FOO, begin, base_latency_ns=latency)
+            except StoreError:
+                return  # no book from the start on
+            patched.setattr("mrtrade.data.parquet.BATCH_ROWS", size)
+            stream = TapeStream(store, FOO, begin, base_latency_ns=latency)
+            chunks = list(stream)
+        for name in ("deltas", "trades"):
+            parts = [getattr(chunk, name) for chunk in chunks]
+            for whole, *cut in zip(getattr(tape, name), *parts, strict=True):
+                np.testing.assert_array_equal(np.concatenate(cut), whole)
+            past = T0 - MAX_AHEAD_NS
+            for part, chunk in zip(parts, chunks, strict=True):
+                assert np.all((part.time > past) & (part.time <= chunk.until_ns))
+                past = chunk.until_ns
+        assert (stream.stats, stream.seeded) == (tape.stats, tape.seeded)
+        assert stream.fingerprint == tape.fingerprint
 
 
 GAP = MAX_GAP_NS
@@ -525,3 +589,44 @@ def test_a_market_of_our_own_comes_through_whole(tmp_path):
     levels = len(run.snapshot["tick"])
     np.testing.assert_array_equal(tape.deltas.time[1 + levels :], run.deltas["origin_time"])
     assert tape.stats["delta_times_moved"] == tape.stats["delta_times_missing"] == 0
+
+
+def test_local_times(store):
+    """Received, later by one constant so that the smallest delay is the one asked for."""
+    rows = deltas(
+        (200, 8, True, 98, 1, 190),
+        (300, 12, True, 97, 2, 340),  # 40 ns before it happened
+        (310, 13, True, 97, 3, 300),  # its time is moved to 340
+        (500, 14, True, 97, 4, NONE),
+        (500 + 2 * GAP, 15, True, 97, 5),
+    )
+    seed = deltas((250, 10, True, 95, 1, NONE), (250, 10, False, 105, 1, NONE))
+    fill(store, rows, seed, trades((260, "buy", 1, 101, 1), (700, "sell", 1, 99, 2)))
+    tape = load_tape(store, FOO, base_latency_ns=5)
+    assert (tape.deltas.time - T0).tolist() == [240] * 3 + [340, 340, 490, 490 + GAP, 500 + 2 * GAP]
+    received = [250] * 3 + [300, 310, 500, 500 + GAP, 500 + 2 * GAP]
+    assert (tape.deltas.local - T0 - 45).tolist() == received
+    assert (tape.trades.local - T0 - 45).tolist() == [260, 700]
+    assert tape.stats["local_shift_ns"] == 45
+    plain = load_tape(store, FOO)
+    for one, two in ((tape.deltas, plain.deltas), (tape.trades, plain.trades)):
+        for ours, theirs in zip(one[:4], two, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+def test_local_times_without_a_clock_behind_are_as_received(store):
+    rows = deltas((200, 11, True, 98, 1, 190), (300, 12, True, 97, 2, 300))
+    fill(store, rows, SEED)
+    tape = load_tape(store, FOO, base_latency_ns=5)
+    assert (tape.deltas.local - T0).tolist() == [105] * 3 + [200, 305]
+    assert tape.stats["local_shift_ns"] == 0
+
+
+def test_local_times_never_fall_and_are_never_early(store):
+    """A start has a clock correction of its own; a book carried to it is known before it."""
+    rows = deltas((150, 11, True, 98, 1, 950), (200, 12, True, 97, 1), (300, 13, True, 96, 2, 290))
+    fill(store, rows, SEED)
+    tape = load_tape(store, FOO, start=T0 + 180, base_latency_ns=1)
+    assert (tape.deltas.time - T0).tolist() == [950] * 4 + [950, 950]
+    assert (tape.deltas.local - T0).tolist() == [951] * 6
+    assert tape.stats["local_shift_ns"] == 0

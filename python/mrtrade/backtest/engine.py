@@ -125,8 +125,8 @@ def run(
             return by_strategy(replay, asked, scene, slices)
         return by_plan(replay, plan, scene, slices)
 
-    replay, clock = make_replay(scene, config.queue.chosen, scene.times), time.perf_counter()
-    events = 0
+    replay = make_replay(scene, config.queue.chosen, scene.times)
+    clock, events = time.perf_counter(), 0
     for fraction, more in steps(replay, strategy, SLICES if progress else 1):
         events += more
         if progress is not None:
@@ -146,6 +146,9 @@ def run(
             rows.update(zip(others, pool.map(answer, others), strict=True))
 
     result = _result(scene, strategy, replay, [rows[name] for name in PRESETS if name in rows])
+    if replay.account.halt_time_ns is not None:
+        halted = from_ns(replay.account.halt_time_ns)
+        result.notes["Account"] = f"liquidated and halted at {halted:%Y-%m-%d %H:%M:%S} UTC"
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     result.timing.update(
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -179,7 +182,10 @@ def _scene(config: BacktestConfig, store: Store, strategy: Strategy) -> Scene:
             expected=f"the starting equity in {terms.currency}",
             remedy="give it",
         )
-    tape = load_tape(store, terms, config.start, config.end)
+    recorded = config.latency.feed == "recorded"
+    # A decision knows nothing at the instant at which it happens.
+    base_ns = max(config.latency.feed_ns, 1) if recorded else None
+    tape = load_tape(store, terms, config.start, config.end, base_latency_ns=base_ns)
     bars = build_bars(tape, config.bar_ns, config.latency.feed_ns)
     rates = funding_rates(store, terms, tape.start_ns, int(to_ns(bars.index)[-1]))
     if not config.transaction_costs.funding:

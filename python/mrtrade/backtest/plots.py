@@ -275,7 +275,7 @@ def _answers(figure: Figure, result: Result) -> None:
         text = [f"{x:,.{places}f}" if axes is left else f"{x:.1f}" for x in value]
         axes.bar_label(bars, text, padding=3, fontsize=8)
         axes.axvline(0.0, color=GREY, linewidth=0.8)
-        axes.margins(x=0.15)  # for the numbers at the bars
+        axes.margins(x=0.2)  # for the numbers at the bars
         axes.grid(visible=False, axis="y")
         axes.set_title(heading)
     left.ticklabel_format(axis="x", useOffset=False, style="plain")

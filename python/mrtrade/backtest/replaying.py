@@ -11,11 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from mrtrade.backtest.latencies import order_latency
 from mrtrade.backtest.ledger import position_value
 from mrtrade.backtest.targets import Decisions, bad_target, held_back, hold_ns, stop_ticks
 from mrtrade.clock import to_ns
 from mrtrade.config import BacktestConfig, Preset
-from mrtrade.instruments import Instrument
+from mrtrade.instruments import BPS_PER_ONE, Instrument
 
 if TYPE_CHECKING:
     from mrcore.replay import Replay
@@ -64,25 +65,44 @@ def is_streaming_only(strategy: Strategy) -> bool:
 
 
 def make_replay(scene: Scene, preset: Preset, sample_times: Ints | None = None) -> Replay:
-    """Set up a replay, its resting orders filled as a preset says; without times, unsampled."""
+    """Set up a replay with an account, its resting orders filled as a preset says.
+
+    Without times it takes no samples.
+    """
+    from mrcore.account import Account
     from mrcore.replay import Replay
 
     config, terms, tape = scene.config, scene.terms, scene.tape
+    costs, margin, queue = config.transaction_costs, config.account, config.queue
+    account = Account(
+        config.capital,
+        fee_tiers=costs.tier_fractions(),
+        volume_30d=costs.volume_30d,
+        initial_margin=margin.initial_margin,
+        maintenance_margin=margin.maintenance_margin,
+        liquidation_fee=margin.liquidation_fee_bps / BPS_PER_ONE,
+    )
+    model = queue.model_of(preset)
     replay = Replay(
         terms.tick_size,
         terms.lot_size,
         sample_times=sample_times,
-        queue_model=config.queue.model_of(preset),
-        queue_power=config.queue.power,
+        queue_model=model,
+        queue_power=queue.power,
+        queue_table=np.array(queue.table) if model == "table" else None,
         partial_fills=config.partial_fills,
-        entry_latency_ns=config.latency.entry_ns,
-        response_latency_ns=config.latency.response_ns,
-        feed_latency_ns=config.latency.feed_ns,
+        latency=order_latency(config, tape),
+        feed_latency_ns=0 if config.latency.feed == "recorded" else config.latency.feed_ns,
         maker_fee=terms.maker_fee,
         taker_fee=terms.taker_fee,
         multiplier=terms.multiplier,
+        inverse=terms.inverse,
+        account=account,
     )
     replay.feed(tape.deltas, tape.trades)
+    if len(scene.rates):
+        columns = (scene.rates[name].to_numpy(np.float64) for name in ("rate", "mark"))
+        replay.fund(to_ns(scene.rates["time"]), *columns)
     return replay
 
 
@@ -117,7 +137,7 @@ def by_strategy(
     rows = features.to_numpy(np.float64)
     bid, ask = (scene.bars[name].to_numpy(np.float64) for name in ("bid", "ask"))
     last_mid = scene.bars["mid"].ffill().to_numpy(np.float64)
-    known = _KnownCash(replay, config.latency.response_ns)
+    known = _KnownCash(replay, terms)
     asked = Target(0.0)
     lots = events = 0
     every = max(1, len(times) // slices)
@@ -125,7 +145,7 @@ def by_strategy(
         events += replay.advance(int(now))
         mid = 0.5 * (bid[i] + ask[i])
         held = replay.position_lots * terms.lot_size
-        cash = config.capital + known.cash(int(now))
+        cash = config.capital + known.cash()
         target = strategy.on_decision(
             Context(
                 time_ns=int(now),
@@ -162,16 +182,17 @@ def by_strategy(
 class _KnownCash:
     """Cash of the fills whose responses have arrived: the replay's own is the exchange's."""
 
-    def __init__(self, replay: Replay, response_ns: int) -> None:
-        self.replay, self.response_ns = replay, response_ns
-        self.exchange = self.known = 0.0
-        self.on_the_way = False
+    def __init__(self, replay: Replay, terms: Instrument) -> None:
+        self.replay, self.terms = replay, terms
+        self.fills = 0
+        self.traded = 0.0
 
-    def cash(self, now: int) -> float:
-        if self.replay.cash != self.exchange or self.on_the_way:
-            fills = self.replay.fills()
-            arrived = int(np.searchsorted(fills["time"] + self.response_ns, now, side="right"))
-            self.known = float(fills["cash"][arrived - 1]) if arrived else 0.0
-            self.on_the_way = arrived < len(fills)
-            self.exchange = self.replay.cash
-        return self.known
+    def cash(self) -> float:
+        known = self.replay.known_fills
+        if known > self.fills:
+            new = self.replay.fills()[self.fills : known]
+            quantity = new["side"] * new["lots"] * self.terms.lot_size
+            worth = quantity * self.terms.contract.value(new["tick"] * self.terms.tick_size)
+            self.traded -= float(np.sum(worth + new["fee"]))
+            self.fills = known
+        return self.traded - self.replay.funding

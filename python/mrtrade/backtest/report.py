@@ -47,6 +47,7 @@ margin-bottom:16px;overflow-x:auto}
 .tile span{display:block;color:var(--soft);font-size:12px}.tile b{font-size:16px}
 .pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(380px,1fr));gap:16px}
 .pair section{margin:0}.pair{margin-bottom:16px}
+.stack{display:grid;gap:16px;align-content:start;min-width:0}.pair>section{min-width:0}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;font-size:13px}
 th,td{padding:4px 8px;border-bottom:1px solid var(--grid);text-align:right;white-space:nowrap}
 th:first-child,td:first-child{text-align:left}th{color:var(--soft);font-weight:600}
@@ -70,15 +71,18 @@ def html(result: Result) -> str:
     data = about["data"]
     sub = f"{data['start']} to {data['end']} · {data['deltas']:,} book changes, "
     sub += f"{data['trades']:,} trades · run {about['run_id']}"
+    halted = result.notes.get("Account")
     body = [
         f"<h1>{escape(name)}</h1><p class=sub>{escape(sub)}</p>",
+        f"<p class=neg>The account was {escape(halted)}.</p>" if halted else "",
         _tiles(result),
         *_plots(result),
         "<div class=pair>",
         _section("Result", _stats(result)),
+        "<div class=stack>",
         _section("Costs", _costs(result)),
-        "</div>",
         _presets(result),
+        "</div></div>",
         _trips(result),
         _section("How this run was made", _made(result)),
     ]
@@ -201,6 +205,7 @@ def _trips(result: Result) -> str:
     trades = result.trades
     if len(trades) == 0:
         return _section("Round trips", "<p class=note>No position was opened.</p>")
+    columns = {k: v for k, v in TRIPS.items() if k != "funding" or len(result.funding)}
     # A stable sort: rows of equal profit stay in time order, on every platform.
     ranked = trades.sort_values("pnl", ascending=False, kind="stable")
     if len(ranked) <= 2 * SHOWN_TRIPS:
@@ -211,7 +216,7 @@ def _trips(result: Result) -> str:
             (f"Worst {SHOWN_TRIPS}", ranked.tail(SHOWN_TRIPS).iloc[::-1]),
         ]
     return "\n".join(
-        _section(heading, _table(*tables.frame_rows(frame, TRIPS))) for heading, frame in parts
+        _section(heading, _table(*tables.frame_rows(frame, columns))) for heading, frame in parts
     )
 
 

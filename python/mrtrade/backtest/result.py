@@ -53,7 +53,7 @@ class Result:
     stats
         Measures by readable name; None where one cannot be judged.
     notes
-        Why a measure is None, by its name.
+        Why a measure is None, by its name; under ``Account``, when it was liquidated.
     costs
         The cost waterfall.
     manifest

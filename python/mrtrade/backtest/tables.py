@@ -86,7 +86,7 @@ def own_preset(result: Result) -> str:
 def preset_header(result: Result) -> tuple[str, ...]:
     """Headings of `preset_cells`."""
     unit = result.instrument.currency
-    return ("Resting orders fill", f"Net, {unit}", f"Costs, {unit}", "Filled", "Maker", "Fills")
+    return ("Resting orders", f"Net, {unit}", "Costs", "Filled", "Maker", "Fills")
 
 
 def preset_cells(result: Result) -> list[tuple[str, ...]]:

@@ -12,7 +12,7 @@ def number(value: float) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     if 1e-9 <= abs(value) < 1e-4:  # satoshis, not 1.2e-05
-        return f"{value:.10f}".rstrip("0")
+        return f"{value:.{decimals(value)}f}"
     return f"{value:,.2f}" if abs(value) >= 1.0 or abs(value) < 1e-9 else f"{value:.4g}"
 
 
@@ -25,7 +25,7 @@ def decimals(largest: float) -> int:
     """Decimals for a column of money whose largest amount this is: 2, or four digits below one."""
     if not 0.0 < abs(largest) < 1.0:
         return 2
-    return min(10, 3 - math.floor(math.log10(abs(largest))))
+    return min(12, 3 - math.floor(math.log10(abs(largest))))
 
 
 def spell(ns: float) -> str:

@@ -27,8 +27,22 @@ def backtest(
     end: Annotated[str | None, typer.Option(help="Up to this time, UTC.")] = None,
     bar: Annotated[str | None, typer.Option(help="Bar and decision interval, such as 1s.")] = None,
     mode: Annotated[str | None, typer.Option(help="passive or aggressive.")] = None,
-    capital: Annotated[float | None, typer.Option(help="Starting equity, quote.")] = None,
-    max_position: Annotated[float | None, typer.Option(help="Largest position, base.")] = None,
+    capital: Annotated[
+        float | None, typer.Option(help="Starting equity, in the currency of the profit.")
+    ] = None,
+    max_position: Annotated[
+        float | None, typer.Option(help="Largest position, base units or contracts.")
+    ] = None,
+    fills: Annotated[
+        str | None,
+        typer.Option(
+            help="What fills a resting order: optimistic, queue, risk_averse or strict.",
+        ),
+    ] = None,
+    compare: Annotated[
+        bool | None,
+        typer.Option(help="Show the run under all four, by three more replays, or its own alone."),
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -53,6 +67,8 @@ def backtest(
         "execution.mode": mode,
         "capital": capital,
         "max_position": max_position,
+        "queue.preset": fills,
+        "queue.compare": compare,
     }
     overrides = {key: value for key, value in given.items() if value is not None}
     overrides |= dict(_setting(text) for text in settings or ())

@@ -13,6 +13,7 @@ def runs(
     limit: Annotated[int, typer.Option(min=1, help="Show the newest of them.")] = 30,
 ) -> None:
     """List the saved runs, newest first."""
+    from rich import box
     from rich.table import Table
 
     from mrtrade.backtest import list_runs
@@ -20,12 +21,12 @@ def runs(
     from mrtrade.cli.console import make_console
 
     found = list_runs(folder)
-    table = Table()
+    table = Table(box=box.SIMPLE)
     table.add_column("run", no_wrap=True)  # `rerun` wants it whole, on a narrow screen too
     for name in ("finished", "exchange", "symbol", "strategy"):
-        table.add_column(name)
-    table.add_column("net PnL", justify="right")
-    table.add_column("optimistic .. strict", justify="right")
+        table.add_column(name, overflow="fold", min_width=10)
+    table.add_column("net PnL", justify="right", no_wrap=True)
+    table.add_column("if strict", justify="right", no_wrap=True)  # the hardest of the presets
     for one in found[:limit]:
         table.add_row(
             one["run_id"],
@@ -34,21 +35,12 @@ def runs(
             one["symbol"],
             one["strategy"],
             f"{number(one['net_pnl'])} {one['currency']}",
-            _span(one["net_by_preset"]),
+            number(strict) if (strict := one["net_by_preset"].get("strict")) is not None else "",
         )
     console = make_console()
     if found:
         console.print(table)
     console.print(f"{min(limit, len(found))} of {len(found)} runs in {folder}", soft_wrap=True)
-
-
-def _span(nets: dict[str, float]) -> str:
-    """Net profit under the kindest and the hardest answer to what fills a resting order."""
-    from mrtrade.backtest.text import number
-
-    if not {"optimistic", "strict"} <= nets.keys():
-        return ""
-    return f"{number(nets['optimistic'])} .. {number(nets['strict'])}"
 
 
 def rerun(

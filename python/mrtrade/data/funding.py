@@ -24,7 +24,7 @@ _COLUMNS = ("mark_price", "rate", "next_funding_time")
 
 
 def funding_rates(store: Store, instrument: Instrument, start_ns: int, end_ns: int) -> pd.DataFrame:
-    """Return the settlements of a perpetual after `start_ns` and up to `end_ns`.
+    """Return the settlements of a perpetual after `start_ns` and before `end_ns`.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def funding_rates(store: Store, instrument: Instrument, start_ns: int, end_ns: i
     first = np.flatnonzero(np.diff(due[by_time], prepend=-NS_PER_DAY) >= SAME_SETTLEMENT_NS)
     # Of each settlement the row received last; rows are stored in the order of receipt.
     last = np.maximum.reduceat(by_time, first) if len(first) else _NONE
-    last = last[(due[last] > start_ns) & (due[last] <= end_ns)]
+    last = last[(due[last] > start_ns) & (due[last] < end_ns)]
     return _frame(due[last], rate[last], mark[last])
 
 

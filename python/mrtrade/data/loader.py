@@ -34,6 +34,12 @@ How the tape is made from what was recorded:
   tape begins with the first snapshot from `start` on. Without any it begins cold, and `seeded` is
   False.
 - The tape **ends** with the last delta; trades later than it are dropped and counted.
+- **Local time** (on demand) is `received_time` of each event, by one clock: what a snapshot lacked
+  becomes known with it, a gap ten minutes after the last row. A collector's clock that is behind
+  the exchange's makes negative delays; then all local times of the span, deltas' and trades', are
+  later by one constant, such that the smallest delay is the `base_latency_ns` given (the rule of
+  hftbacktest's `correct_local_timestamp`). No event is known earlier than that latency after its
+  own time, and within a stream local times never fall.
 - Deltas whose price does not fit 32-bit ticks are left out and counted: real books hold orders at a
   hundred million dollars a coin, two thousand times the touch.
 """
@@ -43,36 +49,32 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from mrtrade.clock import NS_PER_SECOND, Scalar, from_ns, to_ns
-from mrtrade.data.store import Chunk, Entry, Store
+from mrtrade.data.snapshots import Snapshots, chunks_of
+from mrtrade.data.store import Entry, Store
 from mrtrade.data.streams import (
-    MAX_GAP_NS,
+    NOTHING,
     BookStream,
-    Columns,
     Events,
-    Rows,
-    Snapshot,
+    LocalClock,
+    LocalEvents,
+    Timed,
     TradeStream,
     is_time,
-    joined,
     to_rows,
 )
 from mrtrade.errors import ConfigError, StoreError
 from mrtrade.instruments import Instrument, from_lake, instrument
 
-LATE_SNAPSHOT_NS = 60 * NS_PER_SECOND
-"""How much later than the deltas that follow it a snapshot may arrive."""
-
 MAX_HOLE_NS = 86_400 * NS_PER_SECOND
 """Longest pause that one tape may span."""
 
-_DELTAS = ("origin_time", "received_time", "sequence_number", "side_is_bid", "price", "size")
 _TRADES = ("origin_time", "received_time", "side", "quantity", "price")
-_LAST_SEQUENCE = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ class Tape:
     Parameters
     ----------
     instrument : Instrument
-    deltas, trades : Events
+    deltas, trades : Events, or LocalEvents where local times were asked for
         Read-only.
     start_ns, end_ns : int
         Times of the first book and of the last event, the exchange's clock.
@@ -95,8 +97,8 @@ class Tape:
     """
 
     instrument: Instrument
-    deltas: Events
-    trades: Events
+    deltas: Events | LocalEvents
+    trades: Events | LocalEvents
     start_ns: int
     end_ns: int
     seeded: bool
@@ -104,13 +106,26 @@ class Tape:
     fingerprint: str
 
 
-def load_tape(
-    store: Store,
-    instrument: Instrument,
-    start: Scalar | None = None,
-    end: Scalar | None = None,
-) -> Tape:
-    """Load the book and the trades of one instrument, in 21 bytes an event plus a constant.
+class TapeChunk(NamedTuple):
+    """The next events of a tape: ``replay.feed(deltas, trades)``, ``replay.advance(until_ns)``.
+
+    Parameters
+    ----------
+    deltas, trades : Events, or LocalEvents where local times were asked for
+    until_ns : int
+        No event to come is this early, by the exchange's clock; these are not later.
+    """
+
+    deltas: Events | LocalEvents
+    trades: Events | LocalEvents
+    until_ns: int
+
+
+class TapeStream:
+    """A tape in chunks, in memory that does not grow with the span.
+
+    Each iteration is a new pass over the store. The chunks one after the other are the tape of
+    `load_tape`, bit for bit.
 
     Parameters
     ----------
@@ -118,10 +133,17 @@ def load_tape(
     instrument : Instrument
     start, end : time, optional
         ``start <= received_time < end``; anything that `mrtrade.clock.to_ns` reads.
+    base_latency_ns : int, optional
+        Give local times too: the smallest delay, after a correction of the collector's clock; > 0.
 
-    Returns
-    -------
-    Tape
+    Attributes
+    ----------
+    fingerprint : str
+        As in `Tape`.
+    seeded : bool
+        As in `Tape`; set when a pass has begun.
+    stats : dict
+        As in `Tape`; set when a pass has ended.
 
     Raises
     ------
@@ -131,61 +153,188 @@ def load_tape(
     DataError
         If a price or a size is not on the instrument's grid.
     """
-    where = (instrument.exchange, instrument.symbol)
-    low = None if start is None else to_ns(start)
-    high = None if end is None else to_ns(end)
-    seeds, first = _seeds(store, instrument, low, high)
-    entries = _entries(store, where, first, high)
-    _refuse_holes(entries)
-    inline = _inline(store, instrument, first, high)
-    groups = sorted([*seeds, *inline], key=lambda rows: int(rows.received[0]))
-    snapshots = [_with_late(store, instrument, rows, inline) for rows in groups]
 
-    book_columns = Columns(_room(entries, snapshots))
-    book = BookStream(snapshots, low)
-    for chunk in _chunks(store, "book_delta_v2", where, first, high, _DELTAS):
-        rows = _without(to_rows(chunk, instrument, book.counts), inline)
-        for events in book.feed(rows):
-            book_columns.add(events)
-    for events in book.finish():
-        book_columns.add(events)
-    deltas = book_columns.done()
-    if not len(deltas.time):
-        raise StoreError(
-            f"no book of {instrument.exchange} {instrument.symbol} from {_text(low)} to "
-            f"{_text(high)}",
-            expected=f"a span within {_extent(store, where)}",
-            remedy="choose another start and end, or ingest those days",
-        )
+    def __init__(
+        self,
+        store: Store,
+        instrument: Instrument,
+        start: Scalar | None = None,
+        end: Scalar | None = None,
+        *,
+        base_latency_ns: int | None = None,
+    ) -> None:
+        self.instrument = instrument
+        self.seeded = False
+        self.stats: dict[str, int] = {}
+        self._store = store
+        self._where = (instrument.exchange, instrument.symbol)
+        self._low = None if start is None else to_ns(start)
+        self._high = None if end is None else to_ns(end)
+        self._snapshots = Snapshots(store, instrument, self._low, self._high)
+        self._span = (self._snapshots.first, self._high)
+        self._entries = _entries(store, self._where, *self._span)
+        _refuse_holes(self._entries)
+        self.fingerprint = _fingerprint(self._entries, instrument, self._low, self._high)
+        self._clocks: tuple[int, int] | None = None
+        if base_latency_ns is not None:
+            if base_latency_ns < 1:
+                raise ValueError(f"base_latency_ns must be > 0, was {base_latency_ns}")
+            self._clocks = (self._clock_shift(base_latency_ns), base_latency_ns)
 
-    trade_columns = Columns(sum(entry.rows for entry in entries if entry.table == "trades"))
-    flow = TradeStream(int(deltas.time[0]), book.last_received)
-    for chunk in _chunks(store, "trades", where, low, high, _TRADES):
-        trade_columns.add(flow.feed(chunk, instrument))
-    trades = trade_columns.done()
-    if _entries(store, where, first, high) != entries:
-        raise StoreError("the store was written to while it was read", remedy="run it again")
-
-    return Tape(
-        instrument=instrument,
-        deltas=deltas,
-        trades=trades,
-        start_ns=int(deltas.time[0]),
-        end_ns=int(max(deltas.time[-1], trades.time[-1] if len(trades.time) else 0)),
-        seeded=bool(snapshots),
-        stats={
-            "deltas": len(deltas.time),
-            "trades": len(trades.time),
-            "snapshots": len(snapshots),
-            "snapshots_in_stream": len(inline),
-            "longest_pause_ns": book_columns.longest_pause_ns,
+    def __iter__(self) -> Iterator[TapeChunk]:
+        book = BookStream(self._snapshots, self._low)
+        self.seeded = book.seeded
+        waiting, trades, out = NOTHING, None, _Output(self._clocks)
+        for chunk in chunks_of(self._store, "book_delta_v2", self._where, *self._span):
+            rows = self._snapshots.without(to_rows(chunk, self.instrument, book.counts))
+            waiting = Timed.joined([waiting, *book.feed(rows)])
+            if not len(waiting):
+                continue
+            trades = trades or self._trades(waiting)
+            trades.read_to(int(waiting.time[-1]), book.last_received)
+            # What is still to come may be at the time of what came last.
+            until = min(int(waiting.time[-1]), trades.open_from(book.last_received)) - 1
+            ready, waiting = waiting.split(until)
+            yield from out.chunk(ready, trades.take(until), until)
+        waiting = Timed.joined([waiting, *book.finish()])
+        trades = trades or self._trades(waiting)
+        while True:
+            trades.drop(book.last_received)
+            until = trades.open_from(book.last_received) - 1
+            ready, waiting = waiting.split(until)
+            yield from out.chunk(ready, trades.take(until), until)
+            if trades.ended:
+                break
+            trades.read()
+        if _entries(self._store, self._where, *self._span) != self._entries:
+            raise StoreError("the store was written to while it was read", remedy="run it again")
+        self.stats = {
+            **out.counts,
+            "snapshots_in_stream": self._snapshots.in_stream,
+            **({} if self._clocks is None else {"local_shift_ns": self._clocks[0]}),
             **book.counts,
             **{f"delta_{name}": count for name, count in book.clock.counts.items()},
-            **flow.counts,
-            **{f"trade_{name}": count for name, count in flow.clock.counts.items()},
-        },
-        fingerprint=_fingerprint(entries, instrument, low, high),
+            **trades.counts,
+            **{f"trade_{name}": count for name, count in trades.clock.counts.items()},
+        }
+
+    def rows(self, table: str) -> int:
+        """Return how many rows the partitions of a table hold."""
+        return sum(entry.rows for entry in self._entries if entry.table == table)
+
+    def _trades(self, deltas: Timed) -> TradeStream:
+        if not len(deltas):
+            raise StoreError(
+                f"no book of {self._where[0]} {self._where[1]} from {_text(self._low)} to "
+                f"{_text(self._high)}",
+                expected=f"a span within {_extent(self._store, self._where)}",
+                remedy="choose another start and end, or ingest those days",
+            )
+        chunks = chunks_of(self._store, "trades", self._where, self._low, self._high, _TRADES)
+        return TradeStream(chunks, self.instrument, int(deltas.time[0]))
+
+    def _clock_shift(self, base_latency_ns: int) -> int:
+        """Return by how much the collector's clock is put forward."""
+        smallest = 0
+        for table in ("book_delta_v2", "trades"):
+            span = (self._low, self._high, ("origin_time", "received_time"))
+            for chunk in chunks_of(self._store, table, self._where, *span):
+                origin = chunk.rows["origin_time"].to_numpy()
+                received = chunk.rows["received_time"].to_numpy()
+                delays = (received - origin)[is_time(origin, received)]
+                smallest = min(smallest, int(delays.min(initial=0)))
+        return base_latency_ns - smallest if smallest < 0 else 0
+
+
+class _Output:
+    """Makes chunks of events, and counts them."""
+
+    def __init__(self, clocks: tuple[int, int] | None) -> None:
+        self._clocks = clocks and (LocalClock(*clocks), LocalClock(*clocks))
+        self._last: int | None = None
+        self.counts = {"deltas": 0, "trades": 0, "longest_pause_ns": 0}
+
+    def chunk(self, deltas: Timed, trades: Timed, until: int) -> Iterator[TapeChunk]:
+        """Yield the next chunk; none where there are no events."""
+        if not (len(deltas) or len(trades)):
+            return
+        if len(deltas):
+            first, last = int(deltas.time[0]), int(deltas.time[-1])
+            within = int((deltas.time[1:] - deltas.time[:-1]).max(initial=0))
+            longest = max(self.counts["longest_pause_ns"], within)
+            self.counts["longest_pause_ns"] = max(longest, first - (self._last or first))
+            self._last = last
+        self.counts["deltas"] += len(deltas)
+        self.counts["trades"] += len(trades)
+        until = min(until, int(max(stream.time[-1] for stream in (deltas, trades) if len(stream))))
+        if self._clocks is None:
+            yield TapeChunk(deltas.events(), trades.events(), until)
+        else:
+            book, flow = self._clocks
+            yield TapeChunk(book.events(deltas), flow.events(trades), until)
+
+
+def load_tape(
+    store: Store,
+    instrument: Instrument,
+    start: Scalar | None = None,
+    end: Scalar | None = None,
+    *,
+    base_latency_ns: int | None = None,
+) -> Tape:
+    """Load the book and the trades of one instrument, in 21 bytes an event plus a constant.
+
+    Parameters are those of `TapeStream`, as are the exceptions; local times take 8 bytes more.
+
+    Returns
+    -------
+    Tape
+    """
+    stream = TapeStream(store, instrument, start, end, base_latency_ns=base_latency_ns)
+    # And one more to clear the book for each snapshot and gap; more room is made where that falls
+    # short.
+    deltas = _Columns(stream.rows("book_delta_v2") + stream.rows("book_seed") + 1_024)
+    trades = _Columns(stream.rows("trades"))
+    for chunk in stream:
+        deltas.add(chunk.deltas)
+        trades.add(chunk.trades)
+    book, flow = deltas.done(), trades.done()
+    return Tape(
+        instrument=instrument,
+        deltas=book,
+        trades=flow,
+        start_ns=int(book.time[0]),
+        end_ns=int(max(book.time[-1], flow.time[-1] if len(flow.time) else 0)),
+        seeded=stream.seeded,
+        stats=stream.stats,
+        fingerprint=stream.fingerprint,
     )
+
+
+class _Columns:
+    """Columns of a tape, filled in place."""
+
+    def __init__(self, room: int) -> None:
+        self._room = room
+        self._columns: list[npt.NDArray[Any]] = []
+        self._made: type[Events | LocalEvents] = Events
+        self._filled = 0
+
+    def add(self, events: Events | LocalEvents) -> None:
+        if not self._columns:
+            self._made = type(events)
+            self._columns = [np.empty(self._room, column.dtype) for column in events]
+        end = self._filled + len(events.time)
+        for column, values in zip(self._columns, events, strict=True):
+            if end > len(column):
+                column.resize(end + end // 8, refcheck=False)
+            column[self._filled : end] = values
+        self._filled = end
+
+    def done(self) -> Events | LocalEvents:
+        for column in self._columns:
+            column.flags.writeable = False
+        return self._made(*(column[: self._filled] for column in self._columns))
 
 
 def find_instrument(store: Store, exchange: str, symbol: str, **overrides: Any) -> Instrument:
@@ -198,42 +347,6 @@ def find_instrument(store: Store, exchange: str, symbol: str, **overrides: Any) 
     except ConfigError:
         first = next(iter(store.batches("book_delta_v2", exchange, symbol))).rows
         return instrument(exchange, symbol, prices=first["price"], sizes=first["size"], **overrides)
-
-
-def _seeds(
-    store: Store, instrument: Instrument, low: int | None, high: int | None
-) -> tuple[list[Rows], int | None]:
-    """Return the snapshots of `book_seed` that count, and from when on deltas are to be read."""
-    where = (instrument.exchange, instrument.symbol)
-    counts = {"deltas_beyond_ticks": 0}
-    chunks = _chunks(store, "book_seed", where, None, high, _DELTAS)
-    groups = _grouped([to_rows(chunk, instrument, counts) for chunk in chunks])
-    if low is None:
-        return groups, None
-    before = sum(1 for rows in groups if rows.received[0] <= low)
-    if before and _is_unbroken(store, where, int(groups[before - 1].received[0]), low, high):
-        before -= 1
-    groups = groups[before:]
-    # From before a first snapshot on, for the deltas that it may lack.
-    return groups, min([low, *(int(rows.received[0]) - LATE_SNAPSHOT_NS for rows in groups[:1])])
-
-
-def _is_unbroken(
-    store: Store, where: tuple[str, str], since: int, start: int, high: int | None
-) -> bool:
-    """Whether deltas came without a gap from `since` to the first one from `start` on."""
-    if since == start:
-        return True
-    before = since
-    for chunk in _chunks(store, "book_delta_v2", where, since, high, ("received_time",)):
-        received = chunk.rows["received_time"].to_numpy()
-        received = received[: int(np.searchsorted(received, start)) + 1]
-        if np.diff(received, prepend=before).max() > MAX_GAP_NS:
-            return False
-        before = int(received[-1])
-        if before >= start:
-            return True
-    return False
 
 
 def _refuse_holes(entries: list[Entry]) -> None:
@@ -256,100 +369,6 @@ def _refuse_holes(entries: list[Entry]) -> None:
         expected=f"a span within one of them: {'; '.join(spans)}",
         remedy="give a start and an end around one of them",
     )
-
-
-def _inline(store: Store, instrument: Instrument, low: int | None, high: int | None) -> list[Rows]:
-    """Return the snapshots that lie within the stream of deltas."""
-    where = (instrument.exchange, instrument.symbol)
-    timed = untimed = False
-    for chunk in _chunks(store, "book_delta_v2", where, low, high, ("origin_time",)):
-        known = chunk.rows["origin_time"].to_numpy() > 0
-        timed |= bool(known.any())
-        untimed |= not known.all()
-    if not (timed and untimed):
-        return []
-    counts = {"deltas_beyond_ticks": 0}
-    parts = []
-    for chunk in _chunks(store, "book_delta_v2", where, low, high, _DELTAS):
-        rows = to_rows(chunk, instrument, counts)
-        parts.append(rows[rows.origin <= 0])
-    return [rows for rows in _grouped(parts) if _is_book(rows)]
-
-
-def _is_book(rows: Rows) -> bool:
-    bids, asks = rows.tick[rows.side > 0], rows.tick[rows.side < 0]
-    return bool(len(bids) and len(asks) and bids.max() < asks.min() and rows.lots.all())
-
-
-def _without(rows: Rows, inline: list[Rows]) -> Rows:
-    """Return rows without those of the snapshots within the stream."""
-    untimed = np.flatnonzero(rows.origin <= 0) if inline else np.empty(0, np.int64)
-    if not untimed.size:
-        return rows
-    taken = {(int(one.received[0]), int(one.sequence[0])) for one in inline}
-    keep = np.ones(len(rows), dtype=np.bool_)
-    for at in untimed.tolist():
-        keep[at] = (int(rows.received[at]), int(rows.sequence[at])) not in taken
-    return rows[keep]
-
-
-def _grouped(parts: list[Rows]) -> list[Rows]:
-    """Return the rows of each snapshot: one `received_time` and one `sequence_number`."""
-    if not parts:
-        return []
-    rows = joined(parts)
-    new = (np.diff(rows.received) != 0) | (np.diff(rows.sequence) != 0)
-    bounds = [0, *(np.flatnonzero(new) + 1).tolist(), len(rows)]
-    return [rows[a:b] for a, b in pairwise(bounds) if b > a]
-
-
-def _room(entries: list[Entry], snapshots: list[Snapshot]) -> int:
-    """Return how many events the tape may hold at most: also a clear for each gap, and one more."""
-    room = sum(entry.rows for entry in entries if entry.table == "book_delta_v2") + 1
-    room += sum(1 + len(one.rows) + len(one.late) for one in snapshots)
-    times = [one.received for one in snapshots]
-    for entry in entries:
-        times += [entry.first_received, entry.last_received]
-    return room + (max(times) - min(times)) // MAX_GAP_NS if times else room
-
-
-def _with_late(store: Store, instrument: Instrument, rows: Rows, inline: list[Rows]) -> Snapshot:
-    where = (instrument.exchange, instrument.symbol)
-    received, sequence = int(rows.received[0]), int(rows.sequence[0])
-    span = (received - LATE_SNAPSHOT_NS, received + LATE_SNAPSHOT_NS)
-    counts = {"deltas_beyond_ticks": 0}
-    around = joined(
-        [
-            rows[:0],
-            *(
-                _without(to_rows(chunk, instrument, counts), inline)
-                for chunk in _chunks(store, "book_delta_v2", where, *span, _DELTAS)
-            ),
-        ]
-    )
-    cut = around.cut(received)
-    known = np.flatnonzero(is_time(around.origin[:cut], around.received[:cut]))
-    offset = int(around.origin[known[-1]] - around.received[known[-1]]) if known.size else None
-    first = cut
-    if sequence >= 0:
-        # The run ends where numbers fall: those before are of an earlier connection.
-        following = np.append(around.sequence, _LAST_SEQUENCE)[1 : cut + 1]
-        numbers = around.sequence[:cut]
-        other = np.flatnonzero((numbers <= sequence) | (numbers > following))
-        first = int(other[-1]) + 1 if other.size else 0
-    return Snapshot(rows, around[first:cut], offset)
-
-
-def _chunks(
-    store: Store,
-    table: str,
-    where: tuple[str, str],
-    low: int | None,
-    high: int | None,
-    columns: tuple[str, ...],
-) -> Iterator[Chunk]:
-    if table == "book_delta_v2" or store.days(table, *where):  # the others may be absent
-        yield from store.batches(table, *where, low, high, columns)
 
 
 def _entries(

@@ -8,6 +8,11 @@ never half of one. It carries its own list of sources, so that data and provenan
 same instant; a manifest left behind by an interruption is noticed by that list and made again.
 Any number of processes may read; one at a time may write: it locks the store's folder, and its end,
 however it comes, frees it. (A file system that knows no locks leaves that to its users.)
+
+Encodings are chosen for the speed of reading: LZ4, dictionaries for prices and sizes, which repeat,
+and none for times and numbers, whose rows repeat the bytes of the row before. On a recorded day of
+a perpetual's deltas that reads in less than half the time of zstd and dictionaries throughout, and
+is no larger.
 """
 
 import errno
@@ -115,7 +120,8 @@ class ParquetStore:
         if not self.days(table, exchange, symbol):
             raise self._nothing(table, exchange, symbol)
         low, high = _span(start, end)
-        names = TABLES[table].schema.names if columns is None else list(columns)
+        schema = _schema(table, columns)
+        names = schema.names
         wanted = list(dict.fromkeys([*names, "received_time"]))
         for entry in self.entries(table, exchange, symbol, start, end):
             path = self._day_folder(table, exchange, symbol, entry.day) / _PART
@@ -126,12 +132,15 @@ class ParquetStore:
                     if not _overlaps(group, low, high):
                         first += group.num_rows
                         continue
-                    for batch in file.iter_batches(BATCH_ROWS, row_groups=[index], columns=wanted):
+                    for batch in file.iter_batches(
+                        BATCH_ROWS, row_groups=[index], columns=wanted, use_threads=False
+                    ):
                         times = batch["received_time"].to_numpy()
                         a, b = (int(cut) for cut in np.searchsorted(times, [low, high]))
                         if b > a:
                             rows = pa.Table.from_batches([batch.slice(a, b - a).select(names)])
-                            yield Chunk(str(path), first + a, rows)
+                            # Parts of older versions let every column be null; none is.
+                            yield Chunk(str(path), first + a, rows.cast(schema))
                         first += len(batch)
 
     def read(
@@ -144,9 +153,7 @@ class ParquetStore:
         columns: Sequence[str] | None = None,
     ) -> pa.Table:
         """Return the rows of a span in order, as one table."""
-        schema = _table(table).schema
-        if columns is not None:
-            schema = pa.schema([schema.field(name) for name in columns])
+        schema = _schema(table, columns)
         chunks = self.batches(table, exchange, symbol, start, end, columns)
         return pa.concat_tables([schema.empty_table(), *(chunk.rows for chunk in chunks)])
 
@@ -334,7 +341,8 @@ def split_days(rows: pa.Table) -> tuple[list[tuple[int, int]], list[str]]:
 def _write_parquet(path: Path, schema: pa.Schema, tables: Iterator[pa.Table]) -> None:
     waiting: list[pa.Table] = []
     count = 0
-    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+    repeating = [field.name for field in schema if field.type != pa.int64()]
+    with pq.ParquetWriter(path, schema, compression="lz4", use_dictionary=repeating) as writer:
 
         def flush() -> None:
             writer.write_table(pa.concat_tables(waiting), row_group_size=ROW_GROUP_ROWS)
@@ -392,6 +400,11 @@ def _table(name: str) -> Table:
     if name not in TABLES:
         raise StoreError("unknown table", value=name, expected=f"one of {', '.join(TABLES)}")
     return TABLES[name]
+
+
+def _schema(table: str, columns: Sequence[str] | None) -> pa.Schema:
+    schema = _table(table).schema
+    return schema if columns is None else pa.schema([schema.field(name) for name in columns])
 
 
 def _value(folder: str) -> str:

@@ -75,8 +75,13 @@ class Table:
 
     @property
     def schema(self) -> pa.Schema:
-        """Arrow schema, as stored."""
-        return pa.schema([(column.name, column.type) for column in self.columns])
+        """Arrow schema, as stored. Only text may be null: what cannot be is read faster."""
+        return pa.schema(
+            [
+                pa.field(column.name, column.type, column.gaps and column.type == pa.string())
+                for column in self.columns
+            ]
+        )
 
 
 def _price(name: str, *, gaps: bool = False) -> Column:

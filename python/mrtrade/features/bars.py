@@ -76,7 +76,8 @@ def build_bars(
     interval_ns : int
         Length of a bar.
     feed_latency_ns : int
-        Delay of the data; a bar holds what had arrived by its end.
+        Delay of the data, where the tape has no local times; a bar holds what had arrived by its
+        end.
     vpin_bucket : float
         Volume of a VPIN bucket, base units; 0: calibrated on the first trades.
     vpin_buckets : int
@@ -91,7 +92,12 @@ def build_bars(
         ``time`` is the END of the bar on the local clock, UTC. Book columns are as of the end,
         flows over the bar: a bar without events repeats the book and has flows of 0.
     """
-    times = bar_times(tape.start_ns, tape.end_ns, interval_ns, feed_latency_ns)
+    if len(tape.deltas) == 5:  # with the time at which each row was received
+        received = [columns[4] for columns in (tape.deltas, tape.trades) if len(columns[4])]
+        last = max(int(times[-1]) for times in received)
+        times = bar_times(int(tape.deltas[4][0]), last, interval_ns)
+    else:
+        times = bar_times(tape.start_ns, tape.end_ns, interval_ns, feed_latency_ns)
     if len(times) < 2:
         raise DataError(
             f"a tape of {(tape.end_ns - tape.start_ns) / 1e9:g} s holds no whole bar of "
