@@ -98,6 +98,7 @@ class Order:
     time: int = 0  # of the last change of status or size, exchange clock
     fills: list[Fill] = field(default_factory=list)
     exact: bool = False  # a queue fill took exactly what was left
+    replaced: int = 0  # when it last was, exchange clock
     ahead: float = math.nan  # F, base units before this order in its queue
     traded: float = 0.0  # C, base units traded here since the level last changed
 
@@ -398,7 +399,7 @@ class Exchange:
             self.end(order, time, "cancelled")
         else:
             keeps = request.tick == order.tick and request.lots <= order.lots
-            order.status, order.tick = NEW, request.tick
+            order.status, order.tick, order.replaced = NEW, request.tick, time
             if order in self.sleeping or keeps:
                 self.resize(order, time, request.lots)
             else:
