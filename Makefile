@@ -16,7 +16,8 @@ SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-fra
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: help demo test lint typecheck bench bench-check checked asan wheel dev clean
+.PHONY: help demo test lint typecheck bench bench-check bench-pages instructions \
+	instructions-record checked asan wheel dev clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -45,6 +46,19 @@ bench: .venv/.package .venv/.bench  ## time the benchmarks here; BENCH=book choo
 bench-check: .venv/.package .venv/.bench  ## see that every benchmark runs
 	cd benchmarks && ../$(BIN)/asv machine --yes >/dev/null && ../$(BIN)/asv check --python=same && \
 	../$(BIN)/asv run --quick --dry-run --python=same --show-stderr
+
+# Pages show the kernels over the commits whose results lie in .asv (a folder or a link to one).
+bench-pages: .venv/.package .venv/.bench  ## time the kernels for HEAD and make pages in .asv/html
+	cd benchmarks && ../$(BIN)/asv machine --yes >/dev/null && \
+	../$(BIN)/asv run --python=same --show-stderr --bench bench_kernels \
+		--set-commit-hash "$$(git rev-parse HEAD)" && \
+	../$(BIN)/asv publish
+
+instructions: .venv/.package  ## count instructions of the kernels (valgrind), fail above 3 % more
+	$(BIN)/python -m benchmarks.instructions
+
+instructions-record: .venv/.package  ## count them and record them anew
+	$(BIN)/python -m benchmarks.instructions --record
 
 checked: .venv-checked/.package .venv-checked/.test  ## core tests, bounds and overflow checked
 	.venv-checked/bin/python -m pytest $(PYTEST_ARGS) tests/core

@@ -1,9 +1,10 @@
-"""hftbacktest's speed on a feed of `feed.py`: its fastest book, one quote a side.
+"""hftbacktest's speed on a feed of `feed.py`: its fastest book, quotes on both sides.
 
-    python hft_speed.py FEED.npz RUNS
+    python hft_speed.py FEED.npz RUNS QUOTES_A_SIDE
 
-Runs under the python of hftbacktest's environment and prints JSON. A post-only quote stands at the
-touch on each side and is sent anew every 100 ms; risk-averse queue, whole fills, 1 ms latencies.
+Runs under the python of hftbacktest's environment and prints JSON. Post-only quotes stand at
+the touch and behind it on each side and are sent anew every 100 ms; risk-averse queue, whole fills,
+1 ms latencies.
 The rows (64 bytes an event) lie in memory before the clock starts, and the strategy is compiled.
 """
 
@@ -53,22 +54,23 @@ def rows(data) -> np.ndarray:
 
 
 @njit
-def quote(hbt, quantity):
-    bid = ask = sent = 0
+def quote(hbt, quantity, levels, tick_size):
+    sent = 0
     while hbt.elapse(100_000_000) == 0:
         orders, depth = hbt.orders(0), hbt.depth(0)
-        if bid and orders.get(bid).cancellable:
-            hbt.cancel(0, bid, False)
-        if ask and orders.get(ask).cancellable:
-            hbt.cancel(0, ask, False)
+        for k in range(max(0, sent - 2 * levels), sent):
+            if orders.get(k + 1).cancellable:
+                hbt.cancel(0, k + 1, False)
         hbt.clear_inactive_orders(0)
-        bid, ask, sent = sent + 1, sent + 2, sent + 2
-        hbt.submit_buy_order(0, bid, depth.best_bid, quantity, GTX, LIMIT, False)
-        hbt.submit_sell_order(0, ask, depth.best_ask, quantity, GTX, LIMIT, False)
+        bid, ask = depth.best_bid, depth.best_ask
+        for k in range(levels):
+            hbt.submit_buy_order(0, sent + 1, bid - k * tick_size, quantity, GTX, LIMIT, False)
+            hbt.submit_sell_order(0, sent + 2, ask + k * tick_size, quantity, GTX, LIMIT, False)
+            sent += 2
     return sent
 
 
-def main(source: str, runs: str) -> None:
+def main(source: str, runs: str, levels: str) -> None:
     data = dict(np.load(source))
     feed = rows(data)
     tick_size, lot_size = float(data["tick_size"]), float(data["lot_size"])
@@ -81,7 +83,7 @@ def main(source: str, runs: str) -> None:
         asset.roi_lb(int(data["low"]) * tick_size).roi_ub(int(data["high"]) * tick_size)
         hbt = ROIVectorMarketDepthBacktest([asset])
         started = time.process_time()
-        sent = quote(hbt, 10 * lot_size)
+        sent = quote(hbt, 10 * lot_size, int(levels), tick_size)
         if run:  # the first one compiles
             seconds.append(time.process_time() - started)
         fills = hbt.state_values(0).num_trades

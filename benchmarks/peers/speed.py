@@ -1,12 +1,13 @@
-"""CPU time and memory beside hftbacktest and a bare C loop, on one feed, in one run.
+"""CPU time and memory beside hftbacktest, numba loops and a bare C loop, on one feed, in one run.
 
     python -m benchmarks.peers.speed [MILLIONS_OF_DELTAS] [RUNS]
 
-From the top of the tree, in an environment with mrtrade installed; needs gcc, and hftbacktest in an
-environment of its own (made at first use, `tests/hftbacktest/environment.py`). The feed is kept
-beside that environment. Times are of the process's CPU (a busy machine matters less), the median
-of the runs and their range. Both simulators do the same work: 1 ms latencies, risk-averse queue,
-whole fills, and a post-only quote at the touch of each side, sent anew every 100 ms.
+From the top of the tree, in an environment with mrtrade and its tests' libraries installed; needs
+gcc, and hftbacktest in an environment of its own (made at first use, `tests/hftbacktest/
+environment.py`), which has numba too. The feed is kept beside that environment. Times are of the
+process's CPU, the median of the runs and their range: a neighbour on the same core still shows,
+so compare within one run. Both simulators do the same work: 1 ms latencies, risk-averse queue,
+whole fills, and post-only quotes from the touch outwards, all sent anew every 100 ms.
 """
 
 import argparse
@@ -19,14 +20,44 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from sortedcontainers import SortedDict
 from tests.hftbacktest import environment
 
 from mrcore.book import L2Book
+from mrcore.flow import VPIN, depth_imbalance
+from mrcore.impact import KyleBars
 from mrcore.replay import Replay
 
 HERE = Path(__file__).parent
 COLUMNS = ("time", "side", "tick", "lots")
-LATENCY, STEP = 1_000_000, 100_000_000
+LATENCY, STEP, DAY = 1_000_000, 100_000_000, 86_400_000_000_000
+ONE_BY_ONE = 300_000  # deltas given to a book one by one from Python
+
+# Issue's target, ns, and the peer of a row (None: it is one).
+ROWS = {
+    "C loop, integer columns": (None, None),
+    "numba loop, integer columns": (None, "C loop, integer columns"),
+    "mrcore book, integer columns": (6, "C loop, integer columns"),
+    "mrcore book, integer columns, by message": (None, "C loop, integer columns"),
+    "mrcore book, float64 columns": (9, "C loop, integer columns"),
+    "numba loop, touch written": (None, None),
+    "mrcore book, touch written": (10, "numba loop, touch written"),
+    "mrcore book, touch written to new memory": (None, "numba loop, touch written"),
+    "numba loop, imbalance of 5 levels": (None, None),
+    "mrcore imbalance of 5 levels": (20, "numba loop, imbalance of 5 levels"),
+    "numba loop, VPIN, a trade": (None, None),
+    "mrcore VPIN, a trade": (5, "numba loop, VPIN, a trade"),
+    "numba loop, Kyle's lambda, a trade": (None, None),
+    "mrcore Kyle's lambda, a trade": (2, "numba loop, Kyle's lambda, a trade"),
+    "dict, best tracked, a call a delta": (None, None),
+    "SortedDict, both bests, a call a delta": (None, None),
+    "mrcore book, a call a delta": (70, "dict, best tracked, a call a delta"),
+    "hftbacktest, a quote a side": (None, None),
+    "mrcore replay, a quote a side": (25, "hftbacktest, a quote a side"),
+    "hftbacktest, ten quotes a side": (None, None),
+    "mrcore replay, ten quotes a side": (45, "hftbacktest, ten quotes a side"),
+    "mrcore replay, no orders": (None, None),
+}
 
 
 def load(millions: float) -> tuple[Path, dict[str, np.ndarray]]:
@@ -65,31 +96,91 @@ def c_loop(folder: str, data: dict[str, np.ndarray]) -> Callable[[], tuple[int, 
     return run
 
 
+def numpy_touch(n: int) -> tuple[np.ndarray, ...]:
+    """Memory of `L2Book.touch`, its pages there."""
+    return tuple(np.ones(n, kind) for kind in (np.int32, np.int64) * 2)
+
+
 def books(data: dict[str, np.ndarray]) -> dict[str, Callable[[], tuple[int, int]]]:
-    """Our book from integer and from float columns; each returns the last touch."""
+    """Our book in all its ways; each returns the last touch."""
     when, side, tick, lots = (data[f"delta_{c}"] for c in COLUMNS)
     tick_size, lot_size = float(data["tick_size"]), float(data["lot_size"])
     is_bid, price, size = (side > 0).view(np.uint8), tick * tick_size, lots * lot_size
+    out = numpy_touch(len(side))
 
-    def integer(message: np.ndarray | None) -> tuple[int, int]:
-        book = L2Book(tick_size, lot_size)
-        book.apply(side, tick, lots, message)
-        return book.bid_tick, book.ask_tick
+    def last(use: Callable[[L2Book], object]) -> Callable[[], tuple[int, int]]:
+        def run() -> tuple[int, int]:
+            book = L2Book(tick_size, lot_size)
+            use(book)
+            return book.bid_tick, book.ask_tick
 
-    def floats() -> tuple[int, int]:
-        book = L2Book(tick_size, lot_size)
-        book.apply_float(is_bid, price, size)
-        return book.bid_tick, book.ask_tick
+        return run
 
     return {
-        "mrcore book, integer columns": lambda: integer(None),
-        "mrcore book, integer columns, by message": lambda: integer(when),
-        "mrcore book, float64 columns": floats,
+        "mrcore book, integer columns": last(lambda b: b.apply(side, tick, lots)),
+        "mrcore book, integer columns, by message": last(lambda b: b.apply(side, tick, lots, when)),
+        "mrcore book, float64 columns": last(lambda b: b.apply_float(is_bid, price, size)),
+        "mrcore book, touch written": last(lambda b: b.touch(side, tick, lots, out=out)),
+        "mrcore book, touch written to new memory": last(lambda b: b.touch(side, tick, lots)),
+        "mrcore imbalance of 5 levels": last(lambda b: depth_imbalance(b, side, tick, lots, 5)),
     }
 
 
-def quote(data: dict[str, np.ndarray]) -> Replay:
-    """Replay the feed with one quote a side."""
+def flows(data: dict[str, np.ndarray]) -> dict[str, Callable[[], object]]:
+    """Measures of the trades; the price of a trade stands for the mid."""
+    when, side, tick, lots = (data[f"trade_{c}"] for c in COLUMNS)
+    lot_size = float(data["lot_size"])
+    size, mid = lots * lot_size, tick * float(data["tick_size"])
+    return {
+        "mrcore VPIN, a trade": lambda: VPIN(10.0, 50).batch(side, size),
+        "mrcore Kyle's lambda, a trade": lambda: KyleBars(10**9, 300, lot_size).batch(
+            when, side, lots, mid
+        ),
+    }
+
+
+def one_by_one(data: dict[str, np.ndarray]) -> dict[str, Callable[[], object]]:
+    """One delta a call, as a live feed comes."""
+    rows = [data[f"delta_{c}"][:ONE_BY_ONE].tolist() for c in COLUMNS[1:]]
+    rows = list(zip(*rows, strict=True))
+
+    def ours() -> None:
+        update = L2Book(float(data["tick_size"]), float(data["lot_size"])).update
+        for side, tick, lots in rows:
+            update(side, tick, lots)
+
+    def plain() -> None:
+        books: dict[int, dict[int, int]] = {1: {}, -1: {}}
+        best = {1: 0, -1: -(2**40)}  # side * tick
+        for side, tick, lots in rows:
+            book, key = books[side], side * tick
+            if lots:
+                book[key] = lots
+                if key > best[side]:
+                    best[side] = key
+            elif book.pop(key, 0) and key == best[side]:
+                best[side] = max(book, default=-(2**40))
+
+    def sorted_dict() -> None:
+        books = {1: SortedDict(), -1: SortedDict()}
+        for side, tick, lots in rows:
+            book = books[side]
+            if lots:
+                book[side * tick] = lots
+            else:
+                book.pop(side * tick, None)
+            for each in books.values():
+                if each:
+                    each.peekitem()
+
+    return {
+        "dict, best tracked, a call a delta": plain,
+        "SortedDict, both bests, a call a delta": sorted_dict,
+        "mrcore book, a call a delta": ours,
+    }
+
+
+def replay_of(data: dict[str, np.ndarray]) -> Replay:
     deltas, trades = (tuple(data[f"{k}_{c}"] for c in COLUMNS) for k in ("delta", "trade"))
     replay = Replay(
         float(data["tick_size"]),
@@ -103,15 +194,35 @@ def quote(data: dict[str, np.ndarray]) -> Replay:
         taker_fee=7e-4,
     )
     replay.feed(deltas, trades)
-    bid = ask = 0
-    for now in range(int(deltas[0][0]) + STEP, int(deltas[0][-1]), STEP):
+    return replay
+
+
+def quote(data: dict[str, np.ndarray], levels: int) -> Replay:
+    """Replay the feed with quotes on both sides."""
+    replay, when = replay_of(data), data["delta_time"]
+    for now in range(int(when[0]) + STEP, int(when[-1]), STEP):
         replay.advance(now)
-        if bid:
-            replay.cancel(bid)
-            replay.cancel(ask)
-        bid = replay.submit(1, replay.bid_tick, 10, "post_only")
-        ask = replay.submit(-1, replay.ask_tick, 10, "post_only")
+        replay.quote(replay.bid_tick, replay.ask_tick, 10, levels=levels, keep=False)
     replay.finish()
+    return replay
+
+
+def over_a_day(data: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The feed, its times stretched over a day."""
+    first, last = int(data["delta_time"][0]), int(data["delta_time"][-1])
+    return data | {
+        name: first + ((data[name] - first) * (DAY / (last - first))).astype(np.int64)
+        for name in ("delta_time", "trade_time")
+    }
+
+
+def step(data: dict[str, np.ndarray]) -> Replay:
+    """A strategy that looks at the touch each 100 ms and does nothing."""
+    replay, first = replay_of(data), int(data["delta_time"][0])
+    for now in range(first + STEP, first + DAY + STEP, STEP):
+        replay.advance(now)
+        if replay.bid_tick is None or replay.ask_tick is None:
+            raise SystemExit("the feed has a book at all times")
     return replay
 
 
@@ -138,33 +249,70 @@ def main() -> None:
 
     columns = sum(data[f"{k}_{c}"].nbytes for k in ("delta", "trade") for c in COLUMNS)
     before = resident()
-    replay = quote(data)
+    replay = quote(data, 1)
     logs = resident() - before
     sent, fills = len(replay.orders()), len(replay.fills())
     del replay
+    runs = str(arguments.runs)
+    theirs = {
+        "a quote a side": json.loads(environment.run(HERE / "hft_speed.py", path, runs, "1")),
+        "ten quotes a side": json.loads(environment.run(HERE / "hft_speed.py", path, runs, "10")),
+    }
+    for what, found in theirs.items():
+        times[f"hftbacktest, {what}"] = found["ns"]
+    loops = json.loads(environment.run(HERE / "numba_speed.py", path, runs))
+    for name, what in (
+        ("book", "integer columns"),
+        ("touch", "touch written"),
+        ("imbalance", "imbalance of 5 levels"),
+        ("vpin", "VPIN, a trade"),
+        ("kyle", "Kyle's lambda, a trade"),
+    ):
+        times[f"numba loop, {what}"] = loops[name]
+    day = over_a_day(data)
     with tempfile.TemporaryDirectory() as folder:
-        loop, ours = c_loop(folder, data), books(data)
+        loop, ours, measures, calls = (
+            c_loop(folder, data),
+            books(data),
+            flows(data),
+            one_by_one(data),
+        )
         for _ in range(arguments.runs):
             touch = timed("C loop, integer columns", loop, deltas)
             for name, run in ours.items():
                 if timed(name, run, deltas) != touch:
                     raise SystemExit(f"{name}: not the C loop's best prices {touch}")
-            timed("mrcore replay, a quote a side", lambda: quote(data), deltas + trades)
-    script = HERE / "hft_speed.py"
-    theirs = json.loads(environment.run(script, path, str(arguments.runs)))
-    times[f"hftbacktest {environment.VERSION}, a quote a side"] = theirs["ns"]
+            for name, run in measures.items():
+                timed(name, run, trades)
+            for name, run in calls.items():
+                timed(name, run, min(ONE_BY_ONE, deltas))
+            timed("mrcore replay, no orders", lambda: replay_of(data).finish(), deltas + trades)
+            timed("mrcore replay, a quote a side", lambda: quote(data, 1), deltas + trades)
+            timed("mrcore replay, ten quotes a side", lambda: quote(data, 10), deltas + trades)
+            timed("a day, no steps", lambda: replay_of(day).finish(), 1e9)
+            timed("a day, steps", lambda: step(day), 1e9)
 
-    rows = {name: float(np.median(ns)) for name, ns in times.items()}
-    print(f"{deltas:,} deltas, {trades:,} trades; ns of CPU a delta (a quote a side: an event)")
-    for name, ns in rows.items():
-        peer = next(iter(rows)) if "book" in name or "loop" in name else list(rows)[-1]
-        low, high = min(times[name]), max(times[name])
-        print(f"{name:42} {ns:8.1f}  ({low:.1f}-{high:.1f})  {ns / rows[peer]:6.2f} x {peer}")
-    own = columns / (deltas + trades)
-    print(f"{'memory of the feed, bytes an event':42} {own:8.1f}  hftbacktest {theirs['bytes']}")
+    show(times, deltas, trades)
+    steps = np.median(times["a day, steps"]) - np.median(times["a day, no steps"])
+    print(f"{'864,000 steps of 100 ms from Python add, s':42} {steps:8.2f}  (target 0.5)")
+    own, quoted = columns / (deltas + trades), theirs["a quote a side"]
+    print(f"{'memory of the feed, bytes an event':42} {own:8.1f}  hftbacktest {quoted['bytes']}")
     print(f"{'... of our logs and books, MB':42} {logs / 1e6:8.1f}")
     print(f"{'quotes sent, fills':42} {sent:,}, {fills:,}  ", end="")
-    print(f"hftbacktest {theirs['sent']:,}, {theirs['fills']:,}")
+    print(f"hftbacktest {quoted['sent']:,}, {quoted['fills']:,}")
+
+
+def show(times: dict[str, list[float]], deltas: int, trades: int) -> None:
+    print(f"{deltas:,} deltas, {trades:,} trades; hftbacktest {environment.VERSION}")
+    print("ns of CPU: a delta; a trade where it says so; an event in a replay or hftbacktest")
+    print(f"{'':42} {'median':>8}  {'range':15} {'target':>6}  ratio")
+    for name, (target, peer) in ROWS.items():
+        ns = float(np.median(times[name]))
+        spread = f"({min(times[name]):.1f}-{max(times[name]):.1f})"
+        line = f"{name:42} {ns:8.1f}  {spread:15} {target or '':>6}"
+        if peer:
+            line += f"  {ns / np.median(times[peer]):.2f} x {peer}"
+        print(line.rstrip())
 
 
 if __name__ == "__main__":

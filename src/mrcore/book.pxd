@@ -5,7 +5,7 @@ cimport cython
 
 from mrcore.ladder cimport (
     NO_KEY, book_ask, book_bid, book_clear, book_free, book_imbalance, book_init, book_lots,
-    book_row, book_set, book_settle, book_t, ladder_best_lots, ladder_depth, ladder_key,
+    book_owned, book_row, book_set, book_settle, book_t, ladder_best_lots, ladder_depth, ladder_key,
     ladder_next, ladder_t, level_t,
 )
 

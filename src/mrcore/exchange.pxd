@@ -8,12 +8,14 @@ from libc.stdint cimport int8_t, int64_t
 
 cimport cython
 
+from mrcore.account cimport account_t
 from mrcore.book cimport book_set
 from mrcore.orders cimport (
     ACCEPTED, CANCELLED, CANCEL_REJECTED, CANCEL_REQUESTED, EXPIRED, FILLED, FOK, GTC, IOC, MARKET,
     PARTIALLY_FILLED, POST_ONLY, REJECTED, REPLACED, REPLACE_REJECTED, REPLACE_REQUESTED, SUBMITTED,
     TRIGGERED, bus_next, bus_pop, fill_t, is_final, message_t, order_event_t, order_t,
 )
+from mrcore.owned cimport owned_list_t
 from mrcore.queue cimport queue_rule_t
 from mrcore.types cimport lots_t, nanos_t, side_t, tick_t
 from mrcore.venue cimport (
@@ -25,6 +27,8 @@ cdef int queue_rule(queue_rule_t* rule, str model, double power, const double[::
                     object kernel) except -1
 cdef int exchange_init(exchange_t* x, int64_t window) noexcept nogil
 cdef void exchange_free(exchange_t* x) noexcept nogil
+cdef void exchange_join(exchange_t* x, account_t* account, Py_ssize_t row) noexcept nogil
+cdef void exchange_owned(exchange_t* x, owned_list_t* owned) noexcept nogil
 cdef int64_t exchange_request_submit(
     exchange_t* x, nanos_t now, side_t side, tick_t tick, lots_t lots, int8_t tif,
     bint reduce_only, tick_t stop_tick, double decision_mid) noexcept nogil

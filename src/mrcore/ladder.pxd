@@ -14,6 +14,7 @@ from libc.stdint cimport int64_t, uint64_t
 cimport cython
 
 from mrcore.kernels cimport imbalance
+from mrcore.owned cimport owned_add, owned_list_t
 from mrcore.types cimport lots_t, side_t, tick_t
 
 
@@ -56,6 +57,15 @@ cdef lots_t book_set_far(book_t* b, ladder_t* d, int64_t key, lots_t lots) noexc
 cdef void ladder_refill(book_t* b, ladder_t* d) noexcept nogil
 cdef void book_uncross(book_t* b) noexcept nogil
 cdef int64_t ladder_next_far(const ladder_t* d, int64_t key, lots_t* lots) noexcept nogil
+
+
+cdef inline void book_owned(book_t* b, owned_list_t* owned) noexcept nogil:
+    """Its arrays."""
+    cdef int s
+    for s in range(2):
+        owned_add(owned, <void**>&b.ladder[s].lots, (b.window + 1) * sizeof(lots_t),
+                  sizeof(lots_t))
+        owned_add(owned, <void**>&b.ladder[s].far, b.ladder[s].far_capacity * sizeof(level_t))
 
 
 cdef inline int64_t level_key(side_t side, tick_t tick) noexcept nogil:

@@ -6,6 +6,7 @@ cimport cython
 from mrcore.book cimport book_t
 from mrcore.exchange cimport exchange_t
 from mrcore.executor cimport executor_t
+from mrcore.owned cimport owned_list_t
 from mrcore.sampler cimport sampler_t
 from mrcore.tape cimport tape_t
 from mrcore.types cimport lots_t, nanos_t, side_t, tick_t
@@ -100,6 +101,7 @@ ctypedef struct replay_t:
 
 
 cdef void loop_free(replay_t* r) noexcept nogil
+cdef void loop_owned(replay_t* r, owned_list_t* owned) noexcept nogil
 cdef void loop_forget(replay_t* r) noexcept nogil
 cdef bint loop_failed(const replay_t* r) noexcept nogil
 cdef double loop_mid(const replay_t* r) noexcept nogil

@@ -45,6 +45,8 @@ cdef enum reason_t:         # indices of REASONS
     RATE_LIMIT
     NOT_OPEN
     LOST
+    MARGIN
+    LIQUIDATED
 
 
 cdef packed struct order_t:         # ORDER_DTYPE

@@ -3,6 +3,7 @@ from libc.stdint cimport int64_t
 
 cimport cython
 
+from mrcore.account cimport Account
 from mrcore.latency cimport Latency
 from mrcore.loop cimport replay_t
 from mrcore.types cimport nanos_t
@@ -15,12 +16,18 @@ cdef class Replay:
     cdef bint fed
     cdef readonly bint depth
     cdef bint joined                    # a Portfolio drives it
+    cdef readonly Account account
+    cdef Py_ssize_t row                 # of `account`
     cdef tuple deltas, trades, target_columns, order_columns
     cdef const int64_t[::1] times
     cdef const double[::1] queue_table
     cdef object queue_kernel
     cdef readonly Latency latency
 
+    cdef dict state(self)
+    cdef int point(self) except -1
+    cdef int point_targets(self) except -1
+    cdef int point_requests(self) except -1
     cdef int alone(self) except -1
     cdef int started(self) except -1
     cdef int check(self) except -1

@@ -2,11 +2,13 @@ from collections.abc import Callable
 from typing import Any, Final, Literal, Self, TypeAlias, final
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from mrcore.account import Account
 from mrcore.exchange import FILL_DTYPE as FILL_DTYPE
 from mrcore.exchange import ORDER_DTYPE as ORDER_DTYPE
 from mrcore.exchange import ORDER_EVENT_DTYPE as ORDER_EVENT_DTYPE
+from mrcore.exchange import QUEUE_MODELS as QUEUE_MODELS
 from mrcore.exchange import SELF_TRADE_MODES as SELF_TRADE_MODES
 from mrcore.exchange import TIFS as TIFS
 from mrcore.latency import Latency
@@ -52,6 +54,8 @@ class Replay:
         maker_fee: float = 0.0,
         taker_fee: float = 0.0,
         multiplier: float = 1.0,
+        inverse: bool = False,
+        account: Account | None = None,
         depth: bool = False,
         window: int = ...,
     ) -> Self: ...
@@ -92,6 +96,7 @@ class Replay:
         tif: NDArray[np.int8],
         cancel_ns: NDArray[np.int64],
     ) -> NDArray[np.int64]: ...
+    def fund(self, time_ns: ArrayLike, rate: ArrayLike, mark: ArrayLike | None = None) -> None: ...
     def submit(
         self,
         side: int,
@@ -153,6 +158,10 @@ class Replay:
     @property
     def fees(self) -> float: ...
     @property
+    def funding(self) -> float: ...
+    @property
+    def account(self) -> Account: ...
+    @property
     def mid(self) -> float: ...
     @property
     def counters(self) -> dict[str, int]: ...
@@ -161,3 +170,6 @@ class Replay:
     def order_events(self) -> NDArray[Any]: ...
     def fills(self) -> NDArray[Any]: ...
     def drain(self) -> dict[str, NDArray[Any]]: ...
+    def copy(self) -> Replay: ...
+
+def restored(state: dict[str, Any]) -> Replay: ...

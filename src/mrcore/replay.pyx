@@ -8,24 +8,31 @@ from libc.string cimport memcpy
 
 cimport cython
 
+from mrcore.account cimport Account
 from mrcore.book cimport NO_KEY, book_init, book_lots, side_columns
-from mrcore.exchange cimport exchange_find, exchange_init, exchange_t, queue_rule
+from mrcore.exchange cimport (
+    exchange_find, exchange_init, exchange_join, exchange_t, queue_rule,
+)
 from mrcore.executor cimport check_terms, executor_init, executor_target
-from mrcore.latency cimport Latency
+from mrcore.latency cimport Latency, latency_state_t
 from mrcore.loop cimport (
     END, MOST_LEVELS, N_COLUMNS, TIMEOUT, loop_cancel, loop_cancel_all, loop_failed, loop_forget,
-    loop_free, loop_mid, loop_quote, loop_replace, loop_run, loop_submit, replay_t,
+    loop_free, loop_mid, loop_owned, loop_quote, loop_replace, loop_run, loop_submit, replay_t,
+    requests_t, targets_t,
 )
 from mrcore.orders cimport bus_last
+from mrcore.owned cimport owned_bytes, owned_list_t, owned_renew
 from mrcore.sampler cimport sampler_init
-from mrcore.tape cimport NEVER, tape_attach, tape_local, tape_t
+from mrcore.tape cimport NEVER, tape_attach, tape_local, tape_point, tape_t
 from mrcore.types cimport lots_t, nanos_t, side_t, tick_t
 from mrcore.venue cimport self_trade_t
+
+from importlib.metadata import version
 
 import numpy as np
 
 from mrcore.exchange import (
-    FILL_DTYPE, ORDER_DTYPE, ORDER_EVENT_DTYPE, SELF_TRADE_MODES, TIFS,
+    FILL_DTYPE, ORDER_DTYPE, ORDER_EVENT_DTYPE, QUEUE_MODELS, SELF_TRADE_MODES, TIFS,
 )
 
 SAMPLE_COLUMNS = (
@@ -74,6 +81,7 @@ cdef int64_t tif_code(str tif) except -1:
     return code
 
 
+@cython.no_gc_clear         # the account must be there when the exchange leaves it
 @cython.final
 cdef class Replay:
     """One instrument's recorded market, replayed with own orders in it.
@@ -116,9 +124,15 @@ cdef class Replay:
         Data from the exchange. The feed's own delays, row by row, take its place where ``feed``
         is given local times.
     maker_fee, taker_fee : float
-        Fractions of the notional; negative for a rebate.
+        Fractions of the notional; negative for a rebate. The tiers of an ``account`` that has
+        some take their place.
     multiplier : float
-        Base units in one unit of size (contract value), > 0.
+        Base units (inverse: quote units) in one unit of size (contract value), > 0.
+    inverse : bool
+        A contract settled in the base currency; see `mrcore.account` for the formulas.
+    account : Account, optional
+        Books the money, with the other replays of a `Portfolio` that share it; without it the
+        replay has an account of its own, with neither deposit nor margin.
     depth : bool
         Keep all levels of the received book, for `levels` and `lots_at`; without it only its
         touch is kept, at half the cost. Changes no result.
@@ -143,7 +157,8 @@ cdef class Replay:
                   Latency latency=None, nanos_t entry_latency_ns=0,
                   nanos_t response_latency_ns=0,
                   nanos_t feed_latency_ns=0, double maker_fee=0.0, double taker_fee=0.0,
-                  double multiplier=1.0, bint depth=False, int64_t window=1 << 15):
+                  double multiplier=1.0, bint inverse=False, Account account=None,
+                  bint depth=False, int64_t window=1 << 15):
         cdef replay_t* r = &self.c
         cdef exchange_t* x = &r.exchange
         cdef int failed = 0
@@ -167,9 +182,9 @@ cdef class Replay:
             raise MemoryError()
         x.tick_size = not_nan("tick_size", tick_size, True)
         x.lot_size = lot_size
-        x.multiplier = not_nan("multiplier", multiplier, True)
-        x.maker_fee = not_nan("maker_fee", maker_fee, False)
-        x.taker_fee = not_nan("taker_fee", taker_fee, False)
+        not_nan("multiplier", multiplier, True)
+        not_nan("maker_fee", maker_fee, False)
+        not_nan("taker_fee", taker_fee, False)
         self.queue_table = queue_table
         self.queue_kernel = queue_kernel
         queue_rule(&x.queue, queue_model, queue_power, self.queue_table, queue_kernel)
@@ -198,7 +213,7 @@ cdef class Replay:
         r.known.ask = -NO_KEY
         self.depth = depth
         r.two_books = depth or feed_latency_ns == 0
-        self.deltas = self.trades = ()
+        self.deltas = self.trades = self.target_columns = self.order_columns = ()
         self.times = np.empty(0, np.int64) if sample_times is None else sample_times
         if np.any(np.diff(self.times) <= 0):
             raise ValueError("sample_times must rise")
@@ -208,6 +223,10 @@ cdef class Replay:
         r.sampling = r.n_samples > 0 or r.interval > 0
         if r.n_samples > 0:
             r.sample_time = &self.times[0]
+        self.account = Account() if account is None else account
+        self.row = self.account.add(lot_size, multiplier=multiplier, inverse=inverse,
+                                    maker_fee=maker_fee, taker_fee=taker_fee)
+        exchange_join(x, &self.account.c, self.row)
 
     def __dealloc__(self):
         loop_free(&self.c)
@@ -352,16 +371,8 @@ cdef class Replay:
             except ValueError as error:
                 raise ValueError(f"row {i}: {error}") from None
         self.target_columns = (time, target, urgent, stop, hold, timeout, drop)
-        r.targets.n = n
+        self.point_targets()
         r.targets.next = 0
-        if n:
-            r.targets.time = &time[0]
-            r.targets.lots = &target[0]
-            r.targets.aggressive = &urgent[0]
-            r.targets.stop = &stop[0]
-            r.targets.hold = &hold[0]
-            r.targets.timeout = &timeout[0]
-            r.targets.give_up = &drop[0]
 
     def schedule_orders(self, time_ns, side, tick, lots, tif, cancel_ns):
         """Orders known beforehand, as `submit` and `cancel` at these local times.
@@ -405,18 +416,27 @@ cdef class Replay:
         cdef const cython.uchar[::1] withdraw = (by_time >= n).view(np.uint8)
         cdef int64_t[::1] ids = order_ids
         self.order_columns = (time, row, withdraw, sides, ticks, sizes, tifs, ids)
-        r.requests.n = time.shape[0]
+        self.point_requests()
         r.requests.next = 0
-        if n:
-            r.requests.time = &time[0]
-            r.requests.order = &row[0]
-            r.requests.withdraw = &withdraw[0]
-            r.requests.side = &sides[0]
-            r.requests.tick = &ticks[0]
-            r.requests.lots = &sizes[0]
-            r.requests.tif = &tifs[0]
-            r.requests.order_id = &ids[0]
         return order_ids
+
+    def fund(self, time_ns, rate, mark=None):
+        """Set the funding payments to come, in place of those set before and not yet due.
+
+        Each is for the position held before the data and requests of its exchange time.
+
+        Parameters
+        ----------
+        time_ns : ndarray of int64
+            Exchange times, rising.
+        rate : ndarray of float64
+            Fraction of the notional, paid by longs to shorts where positive.
+        mark : ndarray of float64, optional
+            Mark prices in quote units, NaN (and by default) for the exchange's mid.
+        """
+        self.alone()
+        self.in_order(np.ascontiguousarray(time_ns, np.int64))
+        self.account.fund(self.row, time_ns, rate, mark)
 
     def submit(self, side_t side, tick_t tick, lots_t lots, str tif="gtc", *,
                stop_tick=None, bint reduce_only=False):
@@ -611,17 +631,22 @@ cdef class Replay:
     @property
     def exchange_position_lots(self):
         """Signed position at the exchange, which may be ahead of what we know."""
-        return self.c.exchange.position
+        return self.c.exchange.holding.position
 
     @property
     def cash(self):
-        """Quote units: what fills cost and brought, less fees."""
-        return self.c.exchange.cash
+        """Settlement currency: what fills cost and brought, less fees and funding."""
+        return self.c.exchange.holding.cash
 
     @property
     def fees(self):
-        """Quote units paid, negative when rebates exceed them."""
-        return self.c.exchange.fees
+        """Settlement currency paid, negative when rebates exceed them."""
+        return self.c.exchange.holding.fees
+
+    @property
+    def funding(self):
+        """Settlement currency paid, negative where more was received."""
+        return self.c.exchange.holding.funding
 
     @property
     def counters(self):
@@ -671,7 +696,107 @@ cdef class Replay:
         self.check()
         return drained
 
+    def copy(self):
+        """A replay in the same state: what it does from here on changes nothing here.
+
+        The tape is shared, so that a what-if costs little.
+        """
+        return restored(self.state())
+
+    def __reduce__(self):
+        cdef replay_t* r = &self.c
+        self.alone()
+        if self.fed:                        # rows that both clocks have passed are not saved
+            self.deltas = tape_attach(&r.deltas, "deltas", self.deltas, none_of(self.deltas), r.now)
+            self.trades = tape_attach(&r.trades, "trades", self.trades, none_of(self.trades), r.now)
+        return restored, (self.state(),)
+
     # --------------------------------------------------------------------- inside
+
+    cdef dict state(self):
+        """All there is to know; the tape and the schedules are the objects themselves."""
+        cdef owned_list_t owned
+        cdef Py_ssize_t i
+        self.alone()
+        if self.joined:
+            raise ValueError("this replay is part of a Portfolio, and cannot be copied by itself")
+        owned.n = 0
+        loop_owned(&self.c, &owned)
+        arrays = []
+        for i in range(owned.n):
+            arrays.append(owned_bytes(&owned.item[i])[:owned.item[i].size])
+        return {
+            "version": version("mrtrade"),
+            "image": (<const char*>&self.c)[:sizeof(replay_t)],
+            "arrays": arrays,
+            "deltas": self.deltas,
+            "trades": self.trades,
+            "times": np.asarray(self.times),
+            "targets": tuple([np.asarray(column) for column in self.target_columns]),
+            "requests": tuple([np.array(column) for column in self.order_columns]),
+            "queue_table": None if self.queue_table is None else np.asarray(self.queue_table),
+            "queue_kernel": self.queue_kernel,
+            "queue_model": QUEUE_MODELS[self.c.exchange.queue.model],
+            "latency": self.latency,
+            "account": self.account,
+            "row": self.row,
+            "depth": self.depth,
+            "fed": self.fed,
+        }
+
+    cdef int point(self) except -1:
+        """Let the pointers to what Python objects own be to those of this one."""
+        cdef replay_t* r = &self.c
+        cdef exchange_t* x = &r.exchange
+        cdef latency_state_t drawn = x.latency.state
+        if self.fed:
+            tape_point(&r.deltas, self.deltas)
+            tape_point(&r.trades, self.trades)
+        r.n_samples = self.times.shape[0]
+        if r.n_samples > 0:
+            r.sample_time = &self.times[0]
+        if self.target_columns:
+            self.point_targets()
+        if self.order_columns:
+            self.point_requests()
+        x.latency = self.latency.c
+        x.latency.state = drawn
+        return 0
+
+    cdef int point_targets(self) except -1:
+        cdef targets_t* t = &self.c.targets
+        cdef const int64_t[::1] time, lots, stop, hold, timeout
+        cdef const cython.uchar[::1] aggressive, give_up
+        time, lots, aggressive, stop, hold, timeout, give_up = self.target_columns
+        t.n = time.shape[0]
+        if t.n > 0:
+            t.time = &time[0]
+            t.lots = &lots[0]
+            t.aggressive = &aggressive[0]
+            t.stop = &stop[0]
+            t.hold = &hold[0]
+            t.timeout = &timeout[0]
+            t.give_up = &give_up[0]
+        return 0
+
+    cdef int point_requests(self) except -1:
+        cdef requests_t* q = &self.c.requests
+        cdef const int64_t[::1] time, order, tick, lots
+        cdef const cython.uchar[::1] withdraw
+        cdef const signed char[::1] side, tif
+        cdef int64_t[::1] order_id
+        time, order, withdraw, side, tick, lots, tif, order_id = self.order_columns
+        q.n = time.shape[0]
+        if q.n > 0:
+            q.time = &time[0]
+            q.order = &order[0]
+            q.withdraw = &withdraw[0]
+            q.side = &side[0]
+            q.tick = &tick[0]
+            q.lots = &lots[0]
+            q.tif = &tif[0]
+            q.order_id = &order_id[0]
+        return 0
 
     cdef bint at_end(self) noexcept:
         cdef replay_t* r = &self.c
@@ -707,6 +832,8 @@ cdef class Replay:
     cdef int go(self, nanos_t until) except -1:
         cdef replay_t* r = &self.c
         self.free_to_run()
+        if self.account.replays() > 1:
+            raise ValueError("replays that share an account go through time in one Portfolio")
         self.busy = True
         with nogil:
             loop_run(&r, 1, until)
@@ -768,3 +895,45 @@ cdef int check_timeout(nanos_t timeout) except -1:
     if not 0 <= timeout < NEVER >> 2:
         raise ValueError(f"timeout_ns must be in [0, {NEVER >> 2}), was {timeout}")
     return 0
+
+
+cdef tuple none_of(tuple columns):
+    return tuple([column[:0] for column in columns])
+
+
+def restored(dict state not None):
+    """The replay that `Replay.copy` or a pickle describes; it goes on as the original would."""
+    cdef Replay replay = Replay.__new__(Replay, 1.0, 1.0)
+    cdef owned_list_t owned
+    cdef bytes image = state["image"], content
+    cdef list arrays = state["arrays"]
+    cdef Py_ssize_t i
+    if state["version"] != version("mrtrade") or len(image) != sizeof(replay_t):
+        raise ValueError(f"saved by mrtrade {state['version']}, this is {version('mrtrade')}; a "
+                         "replay is restored by the version that saved it")
+    loop_free(&replay.c)
+    memcpy(&replay.c, <const char*>image, sizeof(replay_t))
+    replay.c.exchange.holding = NULL        # the original's
+    owned.n = 0
+    loop_owned(&replay.c, &owned)
+    for i in range(owned.n):                # they point to what is another's, or gone
+        owned.item[i].at[0] = NULL
+    for i in range(owned.n):
+        content = arrays[i]
+        if owned_renew(&owned.item[i], <const char*>content) < 0:
+            raise MemoryError()
+    replay.deltas, replay.trades = state["deltas"], state["trades"]
+    replay.times = state["times"]
+    replay.target_columns, replay.order_columns = state["targets"], state["requests"]
+    replay.queue_table, replay.queue_kernel = state["queue_table"], state["queue_kernel"]
+    replay.latency = state["latency"]
+    replay.depth, replay.fed = state["depth"], state["fed"]
+    queue_rule(&replay.c.exchange.queue, state["queue_model"], replay.c.exchange.queue.power,
+               replay.queue_table, replay.queue_kernel)
+    replay.row = state["row"]
+    replay.account = state["account"]
+    if replay.account.row(replay.row).owner is not NULL:
+        replay.account = replay.account.copy()
+    exchange_join(&replay.c.exchange, &replay.account.c, replay.row)
+    replay.point()
+    return replay

@@ -15,6 +15,8 @@ from mrcore.flow cimport (
     vpin_init, vpin_t, vpin_trade, vpin_value,
 )
 from mrcore.kernels cimport imbalance, microprice
+from mrcore.owned cimport owned_add, owned_list_t
+from mrcore.rolling cimport cross_t
 from mrcore.types cimport lots_t, nanos_t, side_t, tick_t
 
 
@@ -132,6 +134,13 @@ cdef inline int sampler_init(
 cdef inline void sampler_free(sampler_t* f) noexcept nogil:
     vpin_free(&f.vpin)
     kyle_free(&f.kyle)
+
+
+cdef inline void sampler_owned(sampler_t* f, owned_list_t* owned) noexcept nogil:
+    """Its arrays."""
+    owned_add(owned, <void**>&f.vpin.ring, f.vpin.n * sizeof(double))
+    owned_add(owned, <void**>&f.kyle.block, f.kyle.window * 2 * sizeof(double))
+    owned_add(owned, <void**>&f.kyle.tail, f.kyle.window * sizeof(cross_t))
 
 
 cdef inline void sampler_gap(sampler_t* f) noexcept nogil:

@@ -26,6 +26,7 @@ ctypedef struct tape_t:             # columns, kept alive by the owner of the ta
 
 
 cdef tuple tape_attach(tape_t* t, str name, tuple old, columns, nanos_t earliest)
+cdef int tape_point(tape_t* t, tuple columns) except -1
 
 
 cdef inline nanos_t tape_next(const tape_t* t) noexcept nogil:

@@ -79,11 +79,21 @@ cdef tuple tape_attach(tape_t* t, str name, tuple old, columns, nanos_t earliest
                 "local times after the exchange's that never fall")
     if done < t.n:
         columns = tuple([np.concatenate((a[done:], b)) for a, b in zip(old, columns)])
-        time, side, tick, lots = columns[:4]
-    t.n = time.shape[0]
     t.exchange -= done
     t.received -= done
     t.sampled -= done
+    tape_point(t, columns)
+    return columns
+
+
+cdef int tape_point(tape_t* t, tuple columns) except -1:
+    """Let the pointers be those of the columns."""
+    cdef const int64_t[::1] time = columns[0]
+    cdef const int8_t[::1] side = columns[1]
+    cdef const int32_t[::1] tick = columns[2]
+    cdef const int64_t[::1] lots = columns[3]
+    cdef const int64_t[::1] local
+    t.n = time.shape[0]
     t.time = &time[0] if t.n > 0 else NULL
     t.side = &side[0] if t.n > 0 else NULL
     t.tick = &tick[0] if t.n > 0 else NULL
@@ -92,4 +102,4 @@ cdef tuple tape_attach(tape_t* t, str name, tuple old, columns, nanos_t earliest
     if len(columns) == 5 and t.n > 0:
         local = columns[4]
         t.local = &local[0]
-    return columns
+    return 0

@@ -61,7 +61,11 @@ def run(tape, requests, latency=MS, **options):
     for q in requests:
         r.advance(q.time)
         if isinstance(q, slow.Submit):
-            ids[q.id] = r.submit(q.side, q.tick, q.lots, TIFS[q.tif])
+            ids[q.id] = r.submit(
+                q.side, q.tick, q.lots, TIFS[q.tif], stop_tick=q.stop, reduce_only=q.reduce_only
+            )
+        elif isinstance(q, slow.Replace):
+            r.replace(ids[q.id], q.tick, q.lots)
         else:
             r.cancel(ids[q.id])
     r.finish()

@@ -1,3 +1,4 @@
+import pickle
 import threading
 
 import numpy as np
@@ -409,3 +410,109 @@ def test_the_executor_leaves_orders_of_others_alone():
     r.set_target(0)
     r.finish()
     assert r.order_events()["event"].tolist() == [0, 1]  # submitted, accepted
+
+
+@given(
+    tape=tapes(), times=TIMES, rows=SCHEDULE, latency=st.sampled_from([0, MS, 7 * MS]),
+    cut=st.integers(0, 300), depth=st.booleans(), model=st.sampled_from(["power3", "strict"]),
+)  # fmt: skip
+def test_a_copy_and_a_pickle_go_on_bit_for_bit(tape, times, rows, latency, cut, depth, model):
+    r = replay(times, latency, queue_model=model, depth=depth)
+    schedule(r, rows)
+    r.schedule_orders(
+        np.array([3, 20, 90]) * MS, np.array([1, -1, 1], np.int8), np.array([99, 101, 98]),
+        np.array([2, 3, 1]), np.array([0, 1, 0], np.int8), np.array([0, 60, 95]) * MS,
+    )  # fmt: skip
+    r.feed(*tape)
+    r.advance(cut * MS)
+    twin = r.copy()
+    restored = pickle.loads(pickle.dumps(r))
+    other = r.copy()
+    other.submit(1, 150, 5, "market")  # what happens there is not seen here
+    other.advance(10_000 * MS)
+    for each in (r, twin, restored):
+        each.advance(10_000 * MS)
+    assert everything(twin) == everything(r)
+    assert everything(restored) == everything(r)
+    assert twin.counters == r.counters
+
+
+def test_a_pickle_of_another_version_is_refused():
+    restore, (state,) = Replay(TICK, LOT).__reduce__()
+    with pytest.raises(ValueError, match=r"saved by mrtrade 0\.0\.0, this is"):
+        restore({**state, "version": "0.0.0"})
+
+
+def test_what_is_drained_adds_up_to_the_whole():
+    deltas, trades = market_tape()
+    start, end = int(deltas[0][0]), int(deltas[0][-1])
+
+    def quoting(drained):
+        r = Replay(
+            0.1, 0.001, sample_interval_ns=10 * MS, feed_latency_ns=MS, entry_latency_ns=MS,
+            response_latency_ns=MS,
+        )  # fmt: skip
+        r.feed(deltas, trades)
+        for k, now in enumerate(range(start + 50 * MS, end, 50 * MS)):
+            r.advance(now)
+            if r.bid_tick is not None and r.ask_tick is not None:
+                r.quote(r.bid_tick, r.ask_tick, 10, levels=3)
+            if drained is not None and k % 7 == 0:
+                drained.append(r.drain())
+        r.finish()
+        return r
+
+    parts = []
+    whole, rest = quoting(None), quoting(parts)
+    parts.append(rest.drain())
+    for name in ("samples", "order_events", "fills"):
+        joined = np.concatenate([part[name] for part in parts])
+        assert joined.tobytes() == getattr(whole, name)().tobytes()
+    latest = {row["order_id"]: row for part in parts for row in part["orders"]}
+    assert np.array([latest[i] for i in sorted(latest)]).tobytes() == whole.orders().tobytes()
+    assert max(len(part["orders"]) for part in parts) < len(whole.orders()) / 4
+    assert len(rest.orders()) <= 6 + rest.open_orders
+
+
+def test_quotes_stand_where_they_are_wanted_and_nowhere_else():
+    r = Replay(TICK, LOT)
+    r.feed(columns([(0, 1, 99, 4), (0, -1, 101, 4)]), columns([]))
+    r.advance(MS)
+    other = r.submit(1, 90, 1)
+    r.quote(99, 101, 2, levels=3, step_ticks=2)
+    r.advance(2 * MS)
+    resting = {(o["side"], o["tick"]): o["order_id"] for o in r.orders() if o["order_id"] != other}
+    assert sorted(resting) == [(-1, 101), (-1, 103), (-1, 105), (1, 95), (1, 97), (1, 99)]
+    r.quote(97, None, 2, levels=2, step_ticks=2)
+    r.advance(3 * MS)
+    live = {int(o["order_id"]) for o in r.orders() if o["status"] == 1}
+    assert live == {other, resting[1, 97], resting[1, 95]}  # kept, with their places
+    r.quote(97, None, 2, levels=2, step_ticks=2, keep=False)
+    r.advance(4 * MS)
+    live = {int(o["order_id"]) for o in r.orders() if o["status"] == 1}
+    assert len(live) == r.open_orders == 3
+    assert live & set(resting.values()) == set()
+    r.cancel_all()
+    r.advance(5 * MS)
+    assert r.open_orders == 0
+    for bad in ({"levels": 65}, {"levels": 0}, {"step_ticks": 0}, {"lots": 0}):
+        with pytest.raises(ValueError, match="expected lots > 0"):
+            r.quote(**{"bid_tick": 99, "ask_tick": None, "lots": 1, **bad})
+
+
+def test_callbacks_come_when_their_condition_holds_and_not_otherwise():
+    book = columns([(0, 1, 99, 4), (0, -1, 101, 4), (30 * MS, 1, 98, 7)])
+    r = Replay(TICK, LOT, feed_latency_ns=MS, response_latency_ns=2 * MS)
+    r.feed(book, columns([(7 * MS, -1, 98, 1)]))
+    r.advance(2 * MS)
+    r.submit(1, 99, 3)
+    seen = []
+    r.run(
+        40 * MS, on_fill=lambda r: seen.append(("fill", r.time_ns // MS)),
+        on_feed=lambda r: seen.append(("feed", r.time_ns // MS)),
+        on_timer=lambda r: seen.append(("timer", r.time_ns // MS)), every_ns=10 * MS,
+    )  # fmt: skip
+    timers = [("timer", 2 + 10 * k) for k in (1, 2, 3)]
+    expected = sorted([("feed", 8), ("fill", 9), ("feed", 31), *timers], key=lambda e: e[1])
+    assert seen == expected
+    assert r.time_ns == 40 * MS

@@ -2,4 +2,5 @@
 
 import os
 
-collect_ignore = [] if os.environ.get("MRTRADE_HFTBACKTEST") else ["test_live.py"]
+live = ["test_live.py", "test_faults.py"]
+collect_ignore = [] if os.environ.get("MRTRADE_HFTBACKTEST") else live

@@ -1,5 +1,6 @@
 """Feeds and orders for the comparison of fills."""
 
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,10 +9,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mrcore.market import SyntheticMarket
+from mrcore.replay import Replay
 
-from ..oracle.exchange import GTC, IOC, MARKET, POST_ONLY, Cancel, Submit
+from ..oracle.exchange import FOK, GTC, IOC, MARKET, POST_ONLY, Cancel, Replace, Submit
+from . import environment
 
-FEED_LATENCY = ENTRY_LATENCY = RESPONSE_LATENCY = 1_000_000  # ns
+BUSY = Path(__file__).parents[2] / "benchmarks" / "peers" / "feed.py"
+RECORDINGS = {
+    "BTC perpetual": ("BINANCE_FUTURES", "BTC-USDT-PERP", ["2024-08-08"], 0.1, 0.001),
+    # A few far levels have more digits than today's lot of 0.00001.
+    "BTC spot": ("BINANCE", "BTC-USDT", ["2024-08-08", "2024-08-09"], 0.01, 0.000001),
+    "NEXO spot": ("BINANCE", "NEXO-USDT", ["2024-07-23", "2024-07-24"], 0.0001, 0.01),
+}
+FEED_LATENCY = 1_000_000  # ns
 COLUMNS = ("time", "side", "tick", "lots")
 TYPES = (np.int64, np.int8, np.int32, np.int64)
 
@@ -26,21 +36,62 @@ class Feed(NamedTuple):
 
 
 class Schedule(NamedTuple):
-    """One row an order: what is sent, and when on the local clock; `cancel` 0 = never."""
+    """One row an order: what is sent, and when on the local clock; times of 0 are never."""
 
     time: np.ndarray
     side: np.ndarray
     tick: np.ndarray
     lots: np.ndarray
     tif: np.ndarray
+    replace: np.ndarray
+    new_tick: np.ndarray
+    new_lots: np.ndarray
     cancel: np.ndarray
 
-    def requests(self) -> list[Submit | Cancel]:
-        """Submits and cancels by local time; the order's id is its row."""
-        rows = zip(*(c.tolist() for c in self[:5]), strict=True)
-        new = [Submit(time, i, *rest) for i, (time, *rest) in enumerate(rows)]
-        out = [Cancel(time, i) for i, time in enumerate(self.cancel.tolist()) if time]
-        return sorted([*new, *out], key=lambda request: request.time)
+    def requests(self) -> list[Submit | Replace | Cancel]:
+        """All requests by local time; the order's id is its row."""
+        out: list[Submit | Replace | Cancel] = []
+        for i, row in enumerate(zip(*(c.tolist() for c in self), strict=True)):
+            time, side, tick, lots, tif, replace, new_tick, new_lots, cancel = row
+            out.append(Submit(time, i, side, tick, lots, tif))
+            if replace:
+                out.append(Replace(replace, i, new_tick, new_lots))
+            if cancel:
+                out.append(Cancel(cancel, i))
+        return sorted(out, key=lambda request: request.time)
+
+
+class Delays(NamedTuple):
+    """Order latency: rows of when a request was sent, was at the exchange and was answered.
+
+    Requests in between take the interpolated delays; a single row is a constant.
+    """
+
+    sent: np.ndarray
+    arrived: np.ndarray
+    answered: np.ndarray
+
+    def longest(self) -> int:
+        """No request of an order is sent sooner after another than this, ns.
+
+        hftbacktest refuses to cancel or modify an order that has a request on its way.
+        """
+        return int(np.max(self.arrived - self.sent) + np.max(self.answered - self.arrived)) + 1
+
+
+CONSTANT = Delays(*(np.array([ns]) for ns in (0, 1_000_000, 2_000_000)))
+
+
+def recorded(feed: Feed, seed: int) -> Delays:
+    """Make a table of delays, about eight rows a second, of 0.2 ms to tens of ms each way."""
+    rng = np.random.default_rng(seed)
+    start, stop = feed.deltas[0][0], feed.deltas[0][-1]
+    n = max(2, int((stop - start) / 120e6))
+    sent = np.sort(rng.integers(start, stop, n))
+    there, back = (200_000 + rng.lognormal(14.2, 0.8, (2, n))).astype(np.int64)
+    # An exchange takes requests in the order they were sent, and answers in that order.
+    arrived = np.maximum.accumulate(sent + there)
+    return Delays(sent, arrived, np.maximum.accumulate(arrived + back))
 
 
 def columns(*values: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -107,48 +158,71 @@ def synthetic(seed: int, seconds: int = 60) -> Feed:
 
 def touch(feed: Feed, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Best bid and ask tick as known locally at each of the sorted times."""
-    books: dict[int, dict[int, int]] = {+1: {}, -1: {}}
-    seen = zip(*(c.tolist() for c in feed.deltas), strict=True)
-    row = next(seen, None)
-    bid, ask = [], []
-    for time in times.tolist():
-        while row is not None and row[0] + FEED_LATENCY <= time:
-            _, side, tick, lots = row
-            if side == 0:
-                books = {+1: {}, -1: {}}
-            elif lots:
-                books[side][tick] = lots
-            else:
-                books[side].pop(tick, None)
-            row = next(seen, None)
-        bid.append(max(books[+1]))
-        ask.append(min(books[-1]))
-    return np.array(bid), np.array(ask)
+    replay = Replay(feed.tick_size, feed.lot_size, feed_latency_ns=FEED_LATENCY)
+    replay.feed(feed.deltas, feed.trades)
+    best = np.empty((2, len(times)), np.int64)
+    for i, time in enumerate(times.tolist()):
+        replay.advance(time)
+        best[:, i] = replay.bid_tick, replay.ask_tick
+    return best[0], best[1]
 
 
-def schedule(feed: Feed, n: int, seed: int) -> Schedule:
+def schedule(feed: Feed, n: int, seed: int, delays: Delays = CONSTANT) -> Schedule:
     """Make `n` seeded random orders: both sides, -1 to 8 ticks behind the own touch.
 
-    Four in ten GTC, four in ten post-only, the rest IOC and market. Sizes are geometric about the
-    feed's median trade; lifetimes log-uniform from 3 ms (hftbacktest refuses to cancel an order
-    that is not yet acknowledged, 2 ms) to a fifth of the feed; one order in ten is never cancelled.
+    Four in ten GTC, three in ten post-only, the rest IOC, fill-or-kill and market. Sizes are
+    geometric about the feed's median trade, one in four ten times as large; lifetimes log-uniform
+    from the longest round trip to a fifth of the feed; one order in ten is never cancelled. Three
+    of ten orders that rest are replaced once before: by another price (up to two ticks away), a
+    larger size, a smaller one, or both price and size.
     """
     rng = np.random.default_rng(seed)
     start, stop = feed.deltas[0][0] + FEED_LATENCY, feed.deltas[0][-1]
-    time = np.sort(rng.integers(start, stop - 3 * ENTRY_LATENCY, n))
+    gap = delays.longest()
+    time = np.sort(rng.integers(start, stop - 3 * gap, n))
     bid, ask = touch(feed, time)
     side = rng.choice(np.array([1, -1]), n)
     away = rng.integers(-1, 9, n)
     typical = max(1.0, float(np.median(feed.trades[3])))
-    life = np.exp(rng.uniform(np.log(3e6), np.log((stop - start) / 5), n)).astype(np.int64)
+    lots = rng.geometric(1 / typical, n) * rng.choice(np.array([1, 1, 1, 10]), n)
+    tick = np.where(side > 0, bid - away, ask + away)
+    kinds = np.array([GTC, POST_ONLY, IOC, MARKET, FOK])
+    tif = rng.choice(kinds, n, p=[0.4, 0.3, 0.1, 0.1, 0.1])
+
+    longest = (stop - start) / 5
+    life = np.exp(rng.uniform(np.log(2 * gap), np.log(longest), n)).astype(np.int64)
     cancel = time + life
     cancel[(rng.random(n) < 0.1) | (cancel > stop)] = 0
-    tif = rng.choice(np.array([GTC, POST_ONLY, IOC, MARKET]), n, p=[0.4, 0.4, 0.1, 0.1])
+
+    # by the middle of its life, and a round trip away from both of its ends
+    replace = time + gap + (rng.random(n) * (life / 2 - gap)).astype(np.int64)
+    resting = (tif == GTC) | (tif == POST_ONLY)
+    replace[~resting | (rng.random(n) > 0.3) | (replace > stop)] = 0
+    what = rng.integers(1, 4, n)  # 1 price, 2 size, 3 both
+    moved = rng.choice(np.array([-2, -1, 1, 2]), n)
+    sized = np.maximum(1, np.rint(lots * rng.choice(np.array([0.3, 0.6, 1.5, 3.0]), n)))
     return Schedule(
         time,
         side.astype(np.int8),
-        np.where(side > 0, bid - away, ask + away).astype(np.int32),
-        rng.geometric(1 / typical, n),
+        tick.astype(np.int32),
+        lots,
         tif.astype(np.int8),
+        replace,
+        np.where(what != 2, tick + moved, tick).astype(np.int32),
+        np.where(what != 1, sized, lots).astype(np.int64),
         cancel,
     )
+
+
+def busy(millions: float) -> Feed:
+    """Read the seeded feed of the comparison of speed, made at first use beside hftbacktest."""
+    path = environment.folder().with_name(f"speed-feed-{millions:g}M.npz")
+    if not path.exists():
+        new = path.with_suffix(f".{os.getpid()}.npz")
+        environment.run(BUSY, new, str(millions))
+        new.rename(path)
+    with np.load(path) as data:
+        deltas, trades = (
+            columns(*(data[f"{kind}_{c}"] for c in COLUMNS)) for kind in ("delta", "trade")
+        )
+        return Feed(deltas, trades, float(data["tick_size"]), float(data["lot_size"]))

@@ -6,17 +6,22 @@ The file holds the feed (of our synthetic market) and the orders too, so it stay
 market's model changes. `test_live.py` checks it against hftbacktest itself.
 """
 
-from .compare import CONFIGS, OUTCOMES, peer, peer_lots, save, twin
-from .feeds import schedule, synthetic
+from .compare import OUTCOMES, Case, assert_alike, pairs, save
+from .feeds import CONSTANT, recorded, schedule, synthetic
+
+SEED, SECONDS, ORDERS = 11, 25, 5_000
 
 
 def main() -> None:
-    feed = synthetic(seed=11, seconds=40)
-    orders = schedule(feed, 13_000, seed=11)
-    lots = {config: peer_lots(orders, twin(feed, orders, config)[1]) for config in CONFIGS}
-    answers = peer(feed, orders, lots)
-    assert all(code == 1 for code, _, _ in answers.values())
-    save(OUTCOMES, feed, orders, {c: (lots[c], answers[c][2]) for c in CONFIGS})
+    feed = synthetic(SEED, SECONDS)
+    cases = {}
+    for name, delays in (("constant", CONSTANT), ("recorded", recorded(feed, SEED))):
+        orders = schedule(feed, ORDERS, SEED, delays)
+        both = pairs(feed, orders, delays)
+        assert_alike(orders, both)
+        outcomes = {config: pair.theirs.outcomes for config, pair in both.items()}
+        cases[name] = Case(orders, delays, outcomes)
+    save(OUTCOMES, feed, cases)
 
 
 if __name__ == "__main__":

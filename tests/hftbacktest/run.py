@@ -1,21 +1,22 @@
-"""hftbacktest's answer to a feed and an order schedule. Runs under its own python.
+"""hftbacktest's answer to a feed and to requests. Runs under its own python.
 
-    python run.py INPUT.npz OUTPUT.npz
+    python run.py INPUT.npz OUTPUT.npz [INPUT.npz OUTPUT.npz ...]
 
 INPUT holds (times in ns, prices in ticks, sizes in lots)
     delta_time, delta_side, delta_tick, delta_lots      side 0 clears the book
     trade_time, trade_side, trade_tick, trade_lots
-    order_time, order_side, order_tick                  local time
-    order_tif                                           0 GTC, 1 post-only, 2 IOC, 3 market
-    order_cancel                                        local time, 0 = never
-    tick_size, lot_size, feed_latency, entry_latency, response_latency
-    configs                                             names "<model>/<whole|partial>"
-    <config>/lots                                       float64: the order sizes of that run
+    tick_size, lot_size, feed_latency
+    latency             (3, n): sent, at the exchange, answered; interpolated, constant if n = 1
+    configs             names "<model>/<whole|partial>[/<what for>]"
+and for each config its requests by local time
+    <config>/time, kind, order, tick, lots (float64)    kind 0 new, 1 cancel, 2 modify,
+                                                        3 modify though known to be gone
+    <config>/side, tif                                  one an order; TIFS below
 OUTPUT holds for each config one row an order, as last known at the end
     <config>/status     1 new, 2 expired, 3 filled, 4 cancelled, 5 partly filled
     <config>/time       exchange time of the last change
-    <config>/tick       of the last fill, the order's own without one
-    <config>/remaining  lots, float64
+    <config>/tick, remaining        the order's own; remaining in lots, float64
+    <config>/executed, executed_tick, maker             its last execution; executed in lots
 and <config>/position, the local position in lots, and <config>/code, how the run ended.
 """
 
@@ -26,7 +27,7 @@ os.environ.setdefault("NUMBA_CACHE_DIR", os.path.join(sys.prefix, "numba-cache")
 
 import numpy as np
 from hftbacktest.binding import event_dtype
-from hftbacktest.order import IOC
+from hftbacktest.order import FOK, IOC
 from numba import njit
 
 from hftbacktest import (
@@ -45,116 +46,150 @@ from hftbacktest import (
     HashMapMarketDepthBacktest,
 )
 
-TIFS = np.array([GTC, GTX, IOC, GTC])
-TYPES = np.array([LIMIT, LIMIT, LIMIT, MARKET])
-FILLED, PARTIALLY_FILLED, POWER = 3, 5, 3.0
+TIFS = np.array([GTC, GTX, IOC, GTC, FOK])  # in the order of mrcore.exchange.TIFS
+TYPES = np.array([LIMIT, LIMIT, LIMIT, MARKET, LIMIT])
+NEW, CANCEL, MODIFY, MODIFY_ANYHOW = range(4)
+POWER = 3.0
+MODELS = {
+    "risk_averse": lambda asset: asset.risk_adverse_queue_model(),
+    "log": lambda asset: asset.log_prob_queue_model(),
+    "log2": lambda asset: asset.log_prob_queue_model2(),
+    "power": lambda asset: asset.power_prob_queue_model(POWER),
+    "power2": lambda asset: asset.power_prob_queue_model2(POWER),
+    "power3": lambda asset: asset.power_prob_queue_model3(POWER),
+}
+LATENCY_DTYPE = np.dtype([(name, "i8") for name in ("req_ts", "exch_ts", "resp_ts", "_padding")])
+OUTCOME_DTYPE = np.dtype(
+    [
+        ("status", "i1"),
+        ("time", "i8"),
+        ("tick", "i8"),
+        ("remaining", "f8"),
+        ("executed", "f8"),
+        ("executed_tick", "i8"),
+        ("maker", "?"),
+    ]
+)
 
 
 def rows(data) -> np.ndarray:
     """The feed as hftbacktest's 64-byte rows; at one time trades before deltas."""
-    out = []
-    for kind in ("trade", "delta"):
-        time, side, tick, lots = (data[f"{kind}_{c}"] for c in ("time", "side", "tick", "lots"))
-        part = np.zeros(len(time), event_dtype)
+    time = np.concatenate([data["trade_time"], data["delta_time"]])
+    place = np.empty(len(time), np.int64)
+    place[np.argsort(time, kind="stable")] = np.arange(len(time))
+    out = np.zeros(len(time), event_dtype)
+    n_trades = len(data["trade_time"])
+    for kind, at in (("trade", place[:n_trades]), ("delta", place[n_trades:])):
+        side = data[f"{kind}_side"]
         event = (
-            TRADE_EVENT if kind == "trade" else np.where(side == 0, DEPTH_CLEAR_EVENT, DEPTH_EVENT)
+            np.where(side == 0, DEPTH_CLEAR_EVENT, DEPTH_EVENT) if kind == "delta" else TRADE_EVENT
         )
         party = np.where(side > 0, BUY_EVENT, np.where(side < 0, SELL_EVENT, 0))
-        part["ev"] = EXCH_EVENT | LOCAL_EVENT | party | event
-        part["exch_ts"] = time
-        part["local_ts"] = time + int(data["feed_latency"])
-        part["px"] = tick * float(data["tick_size"])
-        part["qty"] = lots * float(data["lot_size"])
-        out.append(part)
-    merged = np.concatenate(out)
-    return merged[np.argsort(merged["exch_ts"], kind="stable")]
+        out["ev"][at] = EXCH_EVENT | LOCAL_EVENT | party | event
+        out["exch_ts"][at] = data[f"{kind}_time"]
+        out["local_ts"][at] = data[f"{kind}_time"] + int(data["feed_latency"])
+        out["px"][at] = data[f"{kind}_tick"] * float(data["tick_size"])
+        out["qty"][at] = data[f"{kind}_lots"] * float(data["lot_size"])
+    return out
 
 
 @njit(cache=True)
-def play(hbt, action_time, action_order, is_cancel, side, price, quantity, tif, kind):
+def play(hbt, time, kind, order, side, price, quantity, tif, order_type):
     code = hbt.elapse(0)  # sets the clock to the first row
-    for k in range(len(action_time)):
+    for k in range(len(time)):
         if code == 0:
-            code = hbt.elapse(action_time[k] - hbt.current_timestamp)
+            code = hbt.elapse(time[k] - hbt.current_timestamp)
         if code != 0:
             return code
-        i = action_order[k]
-        if is_cancel[k]:
-            # Not one that is known to be gone: its rejection would count the fill once more.
-            if hbt.orders(0).get(i).cancellable:
+        i = order[k]
+        if kind[k] == NEW:
+            if side[i] > 0:
+                code = hbt.submit_buy_order(
+                    0, i, price[k], quantity[k], tif[i], order_type[i], False
+                )
+            else:
+                code = hbt.submit_sell_order(
+                    0, i, price[k], quantity[k], tif[i], order_type[i], False
+                )
+        # Not of one that is known to be gone: the rejection would count its fill once more.
+        elif kind[k] == MODIFY_ANYHOW or hbt.orders(0).get(i).cancellable:
+            if kind[k] == CANCEL:
                 code = hbt.cancel(0, i, False)
-        elif side[i] > 0:
-            code = hbt.submit_buy_order(0, i, price[i], quantity[i], tif[i], kind[i], False)
-        else:
-            code = hbt.submit_sell_order(0, i, price[i], quantity[i], tif[i], kind[i], False)
+            else:
+                code = hbt.modify(0, i, price[k], quantity[k], False)
     while code == 0:
         code = hbt.elapse(1_000_000_000)
     return code
 
 
 @njit(cache=True)
-def outcomes(hbt, status, time, tick, remaining):
+def outcomes(hbt, out):
     orders = hbt.orders(0)
-    for i in range(len(status)):
+    for i in range(len(out)):
         order = orders.get(i)
-        status[i] = order.status
-        time[i] = order.exch_timestamp
-        executed = order.exec_qty > 0.0
-        tick[i] = order.exec_price_tick if executed else order.price_tick
-        remaining[i] = order.leaves_qty
+        if order is not None:
+            row = out[i]
+            row.status = order.status
+            row.time = order.exch_timestamp
+            row.tick = order.price_tick
+            row.remaining = order.leaves_qty
+            row.executed = order.exec_qty
+            row.executed_tick = order.exec_price_tick
+            row.maker = order.arr[0].maker
     return hbt.position(0)
 
 
 def main(source: str, target: str) -> None:
-    data = dict(np.load(source))
+    with np.load(source) as file:
+        data = dict(file)
     feed = rows(data)
+    for name in [name for name in data if name.startswith(("delta_", "trade_"))]:
+        del data[name]
     tick_size, lot_size = float(data["tick_size"]), float(data["lot_size"])
-    submit, cancel = data["order_time"], data["order_cancel"]
-    n, cancels = len(submit), np.flatnonzero(cancel)
-    # At one local time requests go out in the order of the schedule, new orders first.
-    action_time = np.concatenate([submit, cancel[cancels]])
-    action_order = np.concatenate([np.arange(n), cancels])
-    is_cancel = np.arange(len(action_time)) >= n
-    by_time = np.argsort(action_time, kind="stable")
-    latency = int(data["entry_latency"]), int(data["response_latency"])
+    sent, arrived, answered = data["latency"]
+    table = np.zeros(len(sent), LATENCY_DTYPE)
+    table["req_ts"], table["exch_ts"], table["resp_ts"] = sent, arrived, answered
     result = {}
     for config in data["configs"].tolist():
-        model, exchange = config.split("/")
+        model, exchange = config.split("/")[:2]
         asset = BacktestAsset().data(feed).linear_asset(1.0).tick_size(tick_size).lot_size(lot_size)
-        asset.constant_order_latency(*latency).trading_value_fee_model(0.0, 0.0)
-        if model == "risk_averse":
-            asset.risk_adverse_queue_model()
+        asset.trading_value_fee_model(0.0, 0.0)
+        if len(table) == 1:
+            asset.constant_order_latency(int(arrived[0] - sent[0]), int(answered[0] - arrived[0]))
         else:
-            asset.power_prob_queue_model(POWER)
+            asset.intp_order_latency(table)
+        MODELS[model](asset)
         if exchange == "partial":
             asset.partial_fill_exchange()
         else:
             asset.no_partial_fill_exchange()
         hbt = HashMapMarketDepthBacktest([asset])
-        quantity = data[f"{config}/lots"] * lot_size
+        mine = {
+            name: data[f"{config}/{name}"]
+            for name in ("time", "kind", "order", "tick", "lots", "side", "tif")
+        }
         code = play(
             hbt,
-            action_time[by_time],
-            action_order[by_time],
-            is_cancel[by_time],
-            data["order_side"],
-            data["order_tick"] * tick_size,
-            quantity,
-            TIFS[data["order_tif"]],
-            TYPES[data["order_tif"]],
+            mine["time"],
+            mine["kind"],
+            mine["order"],
+            mine["side"],
+            mine["tick"] * tick_size,
+            mine["lots"] * lot_size,
+            TIFS[mine["tif"]],
+            TYPES[mine["tif"]],
         )
-        status, time = np.zeros(n, np.int8), np.zeros(n, np.int64)
-        tick, remaining = np.zeros(n, np.int64), np.zeros(n)
-        position = outcomes(hbt, status, time, tick, remaining)
+        out = np.zeros(len(mine["side"]), OUTCOME_DTYPE)
+        position = outcomes(hbt, out)
         hbt.close()
+        out["remaining"] /= lot_size
+        out["executed"] /= lot_size
         result[f"{config}/code"] = np.int64(code)  # 1: the end of the data; else its error
-        result[f"{config}/status"] = status
-        result[f"{config}/time"] = time
-        result[f"{config}/tick"] = tick
-        result[f"{config}/remaining"] = remaining / lot_size
         result[f"{config}/position"] = np.float64(position / lot_size)
+        result |= {f"{config}/{name}": out[name] for name in OUTCOME_DTYPE.names}
     np.savez_compressed(target, **result)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    for source, target in zip(sys.argv[1::2], sys.argv[2::2], strict=True):
+        main(source, target)

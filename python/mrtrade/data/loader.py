@@ -259,10 +259,11 @@ class _Output:
         if not (len(deltas) or len(trades)):
             return
         if len(deltas):
-            before = deltas.time[0] if self._last is None else self._last
-            longest = int(np.diff(deltas.time, prepend=before).max())
-            self.counts["longest_pause_ns"] = max(self.counts["longest_pause_ns"], longest)
-            self._last = int(deltas.time[-1])
+            first, last = int(deltas.time[0]), int(deltas.time[-1])
+            within = int((deltas.time[1:] - deltas.time[:-1]).max(initial=0))
+            longest = max(self.counts["longest_pause_ns"], within)
+            self.counts["longest_pause_ns"] = max(longest, first - (self._last or first))
+            self._last = last
         self.counts["deltas"] += len(deltas)
         self.counts["trades"] += len(trades)
         until = min(until, int(max(stream.time[-1] for stream in (deltas, trades) if len(stream))))

@@ -177,17 +177,23 @@ class Clock:
 
     def times(self, origin: Ints, received: Ints) -> Ints:
         """Return the time of the next rows."""
+        if not len(origin):
+            return origin
         known = is_time(origin, received)
-        last_known = np.maximum.accumulate(np.where(known, np.arange(len(origin)), -1))
-        offsets = np.where(last_known >= 0, (origin - received)[last_known], self.offset)
-        stated = np.where(known, origin, received + offsets)
-        times = np.maximum(np.maximum.accumulate(stated), self._now)
-        self.counts["times_missing"] += int(np.count_nonzero(origin <= 0))
-        self.counts["times_ahead"] += int(np.count_nonzero((origin > 0) & ~known))
-        self.counts["times_moved"] += int(np.count_nonzero(times != stated))
-        if len(times):
-            self.offset = int(offsets[-1])
-            self._now = int(times[-1])
+        offsets = origin[-1:] - received[-1:]
+        stated = origin
+        if not known.all():
+            last_known = np.maximum.accumulate(np.where(known, np.arange(len(origin)), -1))
+            offsets = np.where(last_known >= 0, (origin - received)[last_known], self.offset)
+            stated = np.where(known, origin, received + offsets)
+            self.counts["times_missing"] += int(np.count_nonzero(origin <= 0))
+            self.counts["times_ahead"] += int(np.count_nonzero((origin > 0) & ~known))
+        times = stated
+        if stated[0] < self._now or np.any(stated[1:] < stated[:-1]):
+            times = np.maximum(np.maximum.accumulate(stated), self._now)
+            self.counts["times_moved"] += int(np.count_nonzero(times != stated))
+        self.offset = int(offsets[-1])
+        self._now = int(times[-1])
         return times
 
     def pause(self, origin: int, received: int, longest: int) -> np.int64:
@@ -275,8 +281,10 @@ class BookStream:
             yield from self._emit(known, replace(late, received=np.full_like(late.received, known)))
 
     def _deltas(self, rows: Rows) -> Iterator[Timed]:
-        pauses = np.diff(rows.received, prepend=self.last_received or rows.received[:1])
-        breaks = np.flatnonzero(pauses > MAX_GAP_NS).tolist()
+        before = self.last_received or rows.received[:1]
+        breaks: list[int] = []
+        if len(rows) and rows.received[-1] - before > MAX_GAP_NS:  # else no row can be so late
+            breaks = np.flatnonzero(np.diff(rows.received, prepend=before) > MAX_GAP_NS).tolist()
         for a, b in pairwise([0, *breaks, len(rows)]):
             if b > a:
                 yield from self._unbroken(rows[a:b])
@@ -381,8 +389,7 @@ class TradeStream:
         time = self.clock.times(_ints(chunk.rows, "origin_time"), received)
         tick = _on_grid(chunk, "price", self._instrument)
         lots = _on_grid(chunk, "quantity", self._instrument)
-        buys = pc.equal(chunk.rows["side"], "buy").to_numpy()
-        side = np.where(buys, 1, -1).astype(np.int8)
+        side = _sides(pc.equal(chunk.rows["side"], "buy"))
         first = int(np.searchsorted(time, self._book_start))
         self.counts["trades_before_book"] += first
         events = Timed(time, side, tick, lots, received)[first:]
@@ -425,12 +432,11 @@ def to_rows(chunk: Chunk, instrument: Instrument, counts: dict[str, int]) -> Row
             pa.array(np.where(far, instrument.tick_size, price)),
         )
         chunk = chunk._replace(rows=near)
-    bids = chunk.rows["side_is_bid"].to_numpy()
     rows = Rows(
         origin=_ints(chunk.rows, "origin_time"),
         received=_ints(chunk.rows, "received_time"),
         sequence=_ints(chunk.rows, "sequence_number"),
-        side=np.where(bids, 1, -1).astype(np.int8),
+        side=_sides(chunk.rows["side_is_bid"]),
         tick=_on_grid(chunk, "price", instrument),
         lots=_on_grid(chunk, "size", instrument),
     )
@@ -468,6 +474,11 @@ def _book(time: np.int64, levels: Rows, local: int) -> Timed:
         np.insert(levels.lots, 0, 0),
         np.full(rows, local, np.int64),
     )
+
+
+def _sides(positive: pa.ChunkedArray) -> npt.NDArray[np.int8]:
+    sign: npt.NDArray[np.int8] = positive.to_numpy().view(np.int8)
+    return sign * np.int8(2) - np.int8(1)
 
 
 def _ints(rows: pa.Table, name: str) -> Ints:

@@ -56,8 +56,9 @@ class Grade:
         fill (see the module), `bias_s, bias_se` (mean against the truth's), `gap` (greatest
         distance of the two curves of filled shares, Kolmogorov's), `area_s` (area between them).
     groups : DataFrame
-        A row for each model, horizon and group: `by` ("distance" or "queue"), `group` (its label),
-        `probes`, `predicted, true, difference, se`.
+        A row for each model, horizon and group: `by` ("distance", ticks; "queue", lots on arrival,
+        quantile groups of the probes nearest to the touch), `group` (its label), `probes`,
+        `predicted, true, difference, se`.
     cells : DataFrame
         The same for each cell of distance and queue within it: the calibration.
     waits : dict of ndarray
@@ -142,9 +143,10 @@ def grade(
     longest = max(horizons_s)
     blocks = _Blocks(probes, round(HORIZONS_PER_BLOCK * longest * 1e9), seed)
     waits = {name: _seconds(one) for name, one in [("truth", truth), *predicted.items()]}
+    nearest = probes.distance == probes.distance.min()
     by = {
-        "distance": probes.distance.astype(str).astype(object),
-        "queue": _queue_groups(probes.queue),
+        "distance": (np.ones(len(probes), np.bool_), probes.distance.astype(str).astype(object)),
+        "queue": (nearest, _queue_groups(probes.queue[nearest])),
     }
     within = np.empty(len(probes), object)
     for distance in np.unique(probes.distance):
@@ -156,11 +158,12 @@ def grade(
         for horizon in horizons_s:
             yes, real = waits[label] <= horizon, waits["truth"] <= horizon
             summary.append({"model": label, "horizon_s": horizon} | _row(blocks, yes, real, within))
-            for name, group in by.items():
-                rows = _by_group(blocks, yes, real, group)
-                groups += [{"model": label, "horizon_s": horizon, "by": name} | r for r in rows]
-            rows = _by_group(blocks, yes, real, within)
-            cells += [{"model": label, "horizon_s": horizon} | r for r in rows]
+            of: dict[str, object] = {"model": label, "horizon_s": horizon}
+            for name, (among, group) in by.items():
+                rows = _by_group(blocks, yes, real, among, group)
+                groups += [of | {"by": name} | row for row in rows]
+            rows = _by_group(blocks, yes, real, np.ones(len(probes), np.bool_), within)
+            cells += [of | row for row in rows]
     times = [_times(blocks, name, waits, longest) for name in waits]
     return Grade(
         pd.DataFrame(summary), pd.DataFrame(times), pd.DataFrame(groups), pd.DataFrame(cells), waits
@@ -211,11 +214,14 @@ def _by_group(
     blocks: _Blocks,
     yes: npt.NDArray[np.bool_],
     real: npt.NDArray[np.bool_],
+    among: npt.NDArray[np.bool_],
     group: npt.NDArray[np.object_],
 ) -> list[dict[str, object]]:
+    """Rows of the groups; `group` labels the probes that are in `among`."""
     rows: list[dict[str, object]] = []
     for label in sorted(set(group.tolist()), key=_first_number):
-        at = group == label
+        at = among.copy()
+        at[among] = group == label
         difference, se = blocks.mean(yes.astype(np.float64) - real, at)
         rows.append(
             {

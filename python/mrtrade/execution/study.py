@@ -54,7 +54,7 @@ class Plan:
     """
 
     lot_size: float
-    n_probes: int = 20_000
+    n_probes: int = 10_000
     seed: int = 0
     horizons_s: Sequence[float] = (1.0, 5.0, 30.0)
     distances: Sequence[int] = DISTANCES
