@@ -77,10 +77,13 @@ ctypedef struct account_t:
     Py_ssize_t n_holdings
 
 
+@cython.final
 cdef class Account:
     cdef account_t c
 
     cdef holding_t* row(self, Py_ssize_t holding) except NULL
+    cdef int by_hand(self, const holding_t* h) except -1
+    cdef int replays(self) noexcept
 
 
 cdef void account_start(account_t* a, nanos_t first) noexcept nogil

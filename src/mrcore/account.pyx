@@ -339,7 +339,11 @@ cdef class Account:
     @property
     def cash(self):
         """Deposit, and what fills, fees and funding brought and cost."""
-        return self.c.deposit + sum([row["cash"] for row in self.holdings()])
+        cdef double cash = self.c.deposit
+        cdef Py_ssize_t i
+        for i in range(self.c.n_holdings):
+            cash += self.c.holdings[i].cash
+        return cash
 
     @property
     def volume_30d(self):
@@ -435,6 +439,7 @@ cdef class Account:
     def fill(self, Py_ssize_t holding, int side, double price, lots_t lots, bint maker):
         """Book a fill of `lots` > 0 at a price in quote units; the fee paid."""
         cdef holding_t* h = self.row(holding)
+        self.by_hand(h)
         if (side != 1 and side != -1) or not 0.0 < price < INFINITY or lots <= 0:
             raise ValueError("expected side 1 or -1, price > 0 and lots > 0, were "
                              f"{side}, {price} and {lots}")
@@ -443,6 +448,7 @@ cdef class Account:
     def mark(self, Py_ssize_t holding, double price):
         """Value an instrument at `price` quote units from now on."""
         cdef holding_t* h = self.row(holding)
+        self.by_hand(h)
         if not 0.0 < price < INFINITY:
             raise ValueError(f"price must be > 0, was {price}")
         h.mark = price
@@ -496,6 +502,9 @@ cdef class Account:
 
         The first call starts the days; the marks are those set last.
         """
+        cdef Py_ssize_t i
+        for i in range(self.c.n_holdings):
+            self.by_hand(self.c.holdings[i])
         if now_ns < self.c.now:
             raise ValueError(f"cannot go back from {self.c.now} to {now_ns}")
         account_start(&self.c, now_ns)
@@ -511,6 +520,19 @@ cdef class Account:
         if not 0 <= holding < self.c.n_holdings:
             raise ValueError(f"no instrument {holding}: there are {self.c.n_holdings}")
         return self.c.holdings[holding]
+
+    cdef int by_hand(self, const holding_t* h) except -1:
+        if h.owner is not NULL:
+            raise ValueError("a replay books into this account")
+        return 0
+
+    cdef int replays(self) noexcept:
+        """Replays that book into it."""
+        cdef Py_ssize_t i
+        cdef int n = 0
+        for i in range(self.c.n_holdings):
+            n += self.c.holdings[i].owner is not NULL
+        return n
 
     # --------------------------------------------------------------------- copies
 

@@ -8,6 +8,12 @@ partial fill):
 - A trade at its price eats the queue; whole lots beyond it execute, as maker. A trade
   through its price, or an opposite best that improves to or through it, fills it whole.
   The ``strict`` model lets nothing but trades fill, and never more than they traded.
+- ``fifo``: where the feed names the market's orders, all that were there first stand before an
+  own order and all others behind it. A recorded fill is had first by the own orders before the
+  order that it was of, by price and then arrival, and a new order by those that it crosses;
+  never more of them than it was. A cleared book ends what waits there, for its place is lost.
+  So does hftbacktest's ``L3FIFOQueueModel``, which fills whole; but it leaves an own order
+  priced better than the whole market where it is.
 - ``partial_fills=False`` fills an order whole as soon as one lot executes, and a
   marketable one whole at the best price.
 - With partial fills a marketable order takes the displayed sizes up to its price, a market
@@ -31,14 +37,19 @@ partial fill):
 - Self-trade prevention acts when an order reaches an own one of the other side, before it
   takes anything displayed at that price. A post-only order that would take from an own order
   expires in every mode but ``allow``.
+- An order that the account's margin does not cover is rejected as it arrives, or expires as it
+  is triggered; a replacement that it does not cover leaves the order as it was. When the
+  account is liquidated every order is cancelled and the position closed by a market order of
+  the exchange's own, which the logs show; requests after that are rejected.
 - ``max_open_orders`` is for orders that could wait, as they arrive; ``rate_limit`` counts new
   and replacing requests that it lets through in windows of the exchange's clock.
 """
-from libc.math cimport INFINITY
+from libc.math cimport INFINITY, isnan
 from libc.stdint cimport INT64_MAX, int8_t, int64_t, uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
+from mrcore.account cimport account_allows, account_t
 from mrcore.book cimport (
     NO_KEY, book_clear, book_free, book_init, book_owned, ladder_key, ladder_next,
 )
@@ -46,16 +57,16 @@ from mrcore.latency cimport (
     CANCEL_LATENCY, REPLACE_LATENCY, SUBMIT_LATENCY, latency_entry,
 )
 from mrcore.orders cimport (
-    ACCEPTED, CANCELLED, CANCEL_REJECTED, CANCEL_REQUESTED, EXPIRED, FILL_OR_KILL, FOK, GTC, LOST,
-    MARKET, MAX_OPEN_ORDERS, NOT_MARKETABLE, NOT_OPEN, NO_LIQUIDITY, NO_REASON, PARTIALLY_FILLED,
-    POST_ONLY, RATE_LIMIT, REDUCE_ONLY, REJECTED, REPLACE_REJECTED, REPLACE_REQUESTED, SELF_TRADE,
-    SUBMITTED, TRIGGERED, WOULD_TAKE, WOULD_TRIGGER, bus_at, bus_next, bus_pop, bus_push, fill_t,
-    grown, is_final, message_t, order_event_t, order_t,
+    ACCEPTED, CANCELLED, CANCEL_REJECTED, CANCEL_REQUESTED, CLEARED, EXPIRED, FILL_OR_KILL, FOK,
+    GTC, LIQUIDATED, LOST, MARGIN, MARKET, MAX_OPEN_ORDERS, NOT_MARKETABLE, NOT_OPEN, NO_LIQUIDITY,
+    NO_REASON, PARTIALLY_FILLED, POST_ONLY, RATE_LIMIT, REDUCE_ONLY, REJECTED, REPLACE_REJECTED,
+    REPLACE_REQUESTED, SELF_TRADE, SUBMITTED, TRIGGERED, WOULD_TAKE, WOULD_TRIGGER, bus_at,
+    bus_next, bus_pop, bus_push, fill_t, grown, is_final, message_t, order_event_t, order_t,
 )
 from mrcore.owned cimport owned_add, owned_list_t
 from mrcore.queue cimport (
-    KERNEL, STRICT, TABLE, behind_t, queue_depth, queue_executable, queue_model_t, queue_rule_t,
-    queue_trade,
+    FIFO, KERNEL, STRICT, TABLE, behind_t, queue_depth, queue_executable, queue_model_t,
+    queue_rule_t, queue_trade,
 )
 from mrcore.types cimport lots_t, nanos_t, side_t, tick_t
 from mrcore.venue cimport (
@@ -73,9 +84,10 @@ EVENTS = ("submitted", "accepted", "rejected", "partially_filled", "filled",
           "replace_requested", "replaced", "replace_rejected", "triggered")
 TIFS = ("gtc", "post_only", "ioc", "market", "fok")
 REASONS = ("", "would_take", "not_marketable", "no_liquidity", "fill_or_kill", "self_trade",
-           "would_trigger", "reduce_only", "max_open_orders", "rate_limit", "not_open", "lost")
+           "would_trigger", "reduce_only", "max_open_orders", "rate_limit", "not_open", "lost",
+           "margin", "liquidated", "cleared")
 QUEUE_MODELS = ("risk_averse", "log", "log2", "power", "power2", "power3", "table", "kernel",
-                "strict", "optimistic")
+                "strict", "optimistic", "fifo")
 SELF_TRADE_MODES = ("allow", "expire_taker", "expire_maker", "expire_both")
 FUNCTION = ctypes.CFUNCTYPE(None).__base__      # of every ctypes function
 
@@ -135,6 +147,9 @@ cdef int exchange_init(exchange_t* x, int64_t window) noexcept nogil:
 
 cdef void exchange_free(exchange_t* x) noexcept nogil:
     cdef int where
+    if x.holding is not NULL:       # the account keeps it, with its last mark
+        exchange_survey(x)
+        x.holding.owner = NULL
     book_free(&x.book)
     for where in range(4):
         free(x.waiting[where])
@@ -163,6 +178,59 @@ cdef void exchange_owned(exchange_t* x, owned_list_t* owned) noexcept nogil:
     owned_add(owned, <void**>&x.responses.item, x.responses.capacity * sizeof(message_t))
 
 
+# ------------------------------------------------------------------------- the account
+
+
+cdef void exchange_survey(void* exchange) noexcept nogil:
+    """Tell the account the mark, and the orders in the book that may add to the position."""
+    cdef exchange_t* x = <exchange_t*>exchange
+    cdef double mid = exchange_mid(x)
+    cdef const order_t* o
+    cdef lots_t lots
+    cdef Py_ssize_t at
+    cdef int side
+    if not isnan(mid):              # else the last one known
+        x.holding.mark = mid
+    for side in range(2):
+        lots = 0
+        for at in range(x.n_waiting[side]):
+            o = &x.orders[x.waiting[side][at].order]
+            if not o.reduce_only:
+                lots += o.remaining
+        x.holding.open[side] = lots
+
+
+cdef void exchange_liquidate(void* exchange, nanos_t now) noexcept nogil:
+    """Cancel every order, and close what the book takes of the position."""
+    cdef exchange_t* x = <exchange_t*>exchange
+    cdef lots_t position = x.holding.position
+    cdef lots_t lots = 0
+    cdef int64_t order
+    cdef order_t* o
+    cdef int where
+    for where in range(4):
+        while x.n_waiting[where] > 0:
+            o = &x.orders[x.waiting[where][0].order]
+            displace(x, where, 0)
+            change(x, now, o, CANCELLED, LIQUIDATED)
+    if position == 0 or next_level(x, position < 0, -NO_KEY, &lots) == NO_KEY:
+        return
+    order = new_order(x, now, -1 if position > 0 else 1, 0, max(position, -position), MARKET,
+                      False, -1, exchange_mid(x))
+    if order >= 0:
+        log_event(x, now, &x.orders[order], SUBMITTED, LIQUIDATED)
+        enter(x, now, &x.orders[order])
+
+
+cdef void exchange_join(exchange_t* x, account_t* account, Py_ssize_t row) noexcept nogil:
+    """Book into a holding of an account from now on."""
+    x.account = account
+    x.holding = account.holdings[row]
+    x.holding.owner = x
+    x.holding.survey = exchange_survey
+    x.holding.liquidate = exchange_liquidate
+
+
 # ------------------------------------------------------------------------- the market moves
 
 
@@ -181,14 +249,19 @@ cdef void exchange_level(exchange_t* x, int side, int64_t key, lots_t before,
         k += 1
 
 
-cdef void exchange_clear(exchange_t* x) noexcept nogil:
+cdef void exchange_clear(exchange_t* x, nanos_t now) noexcept nogil:
     """The recorded book starts anew."""
     cdef int side
+    cdef order_t* o
     book_clear(&x.book)
     for side in range(2):
         while x.n_taken[side] > 0:
             x.n_taken[side] -= 1
             x.mark[side][x.taken[side][x.n_taken[side]].key & (MARKS - 1)] -= 1
+        while x.queue.model == FIFO and x.n_waiting[side] > 0:
+            o = &x.orders[x.waiting[side][0].order]
+            displace(x, side, 0)
+            change(x, now, o, EXPIRED, CLEARED)
 
 
 cdef lots_t execute(exchange_t* x, nanos_t now, int side, int64_t key, lots_t traded,
@@ -227,6 +300,8 @@ cdef lots_t execute(exchange_t* x, nanos_t now, int side, int64_t key, lots_t tr
 cdef void exchange_hit(exchange_t* x, nanos_t now, int side, int64_t key,
                        lots_t lots) noexcept nogil:
     """A trade reaches resting orders."""
+    if x.queue.model == FIFO:
+        return                  # what it was of reaches them
     execute(x, now, side, key, lots, lots if x.queue.model == STRICT else INT64_MAX,
             exchange_mid(x))
 
@@ -248,6 +323,34 @@ cdef void exchange_cross(exchange_t* x, nanos_t now, int side, int64_t key, lots
         remember(x, side, key, execute(x, now, 1 - side, -key, 0, after, exchange_mid(x)))
 
 
+cdef lots_t exchange_before(exchange_t* x, nanos_t now, int side, int64_t key, int64_t arrival,
+                            lots_t lots) noexcept nogil:
+    """Own orders that stand before an execution of the market get it first; how much it was."""
+    cdef lots_t had = 0, part
+    cdef Py_ssize_t at = 0
+    cdef waiting_t* w
+    cdef order_t* o
+    cdef double mid = exchange_mid(x)
+    while at < x.n_waiting[side] and (had < lots or not x.partial_fills):
+        w = &x.waiting[side][at]
+        if w.key < key or (w.key == key and w.arrival >= arrival):
+            break
+        o = &x.orders[w.order]
+        part = min(o.remaining, lots - had) if x.partial_fills else o.remaining
+        if o.reduce_only:
+            part = min(part, closable(x, o.side))
+        if part > 0:
+            had += part
+            fill(x, now, o, o.tick, part, True, mid)
+        if o.remaining == 0:
+            displace(x, side, at)
+        else:
+            at += 1
+    if x.n_reducing > 0:
+        reduce(x, now)
+    return had
+
+
 cdef void exchange_trigger(exchange_t* x, nanos_t now, tick_t tick) noexcept nogil:
     """A trade reaches stops: their orders arrive."""
     cdef int where
@@ -258,7 +361,10 @@ cdef void exchange_trigger(exchange_t* x, nanos_t now, tick_t tick) noexcept nog
             displace(x, where, 0)
             o.time = now
             answer(x, now, o, TRIGGERED, NO_REASON, 0, 0)
-            enter(x, now, o)
+            if account_allows(x.account, x.holding, o.side, o.remaining, o.reduce_only):
+                enter(x, now, o)
+            else:
+                change(x, now, o, EXPIRED, MARGIN)
 
 
 # ------------------------------------------------------------------------- orders that take
@@ -393,13 +499,19 @@ cdef bint too_many(exchange_t* x, nanos_t now) noexcept nogil:
 
 cdef int8_t refusal(exchange_t* x, nanos_t now, const order_t* o) noexcept nogil:
     """Why a new order is rejected, NO_REASON when it is not."""
+    if x.account.halted:
+        return LIQUIDATED
     if too_many(x, now):
         return RATE_LIMIT
     if (x.max_open_orders > 0 and exchange_open(x) >= x.max_open_orders
             and (o.tif == GTC or o.tif == POST_ONLY or o.stop_tick >= 0)):
         return MAX_OPEN_ORDERS
     if o.stop_tick < 0:
-        return REDUCE_ONLY if o.reduce_only and closable(x, o.side) == 0 else NO_REASON
+        if o.reduce_only and closable(x, o.side) == 0:
+            return REDUCE_ONLY
+        if not account_allows(x.account, x.holding, o.side, o.remaining, o.reduce_only):
+            return MARGIN
+        return NO_REASON
     if x.last_trade >= 0 and o.side * (x.last_trade - o.stop_tick) >= 0:
         return WOULD_TRIGGER
     return NO_REASON
@@ -433,6 +545,9 @@ cdef void amend(exchange_t* x, nanos_t now, order_t* o, tick_t tick, lots_t lots
     elif remaining <= 0:
         displace(x, where, at)
         change(x, now, o, CANCELLED, NO_REASON)
+    elif where < BUY_STOPS and not account_allows(
+            x.account, x.holding, o.side, remaining - o.remaining, o.reduce_only):
+        answer(x, now, o, refused, MARGIN, 0, 0)
     else:
         o.status = ACCEPTED
         o.reason = NO_REASON
@@ -500,11 +615,11 @@ cdef void send(exchange_t* x, nanos_t now, int64_t order, int8_t event, tick_t t
     bus_push(&x.requests, request, &x.failed)
 
 
-cdef int64_t exchange_request_submit(
+cdef int64_t new_order(
     exchange_t* x, nanos_t now, side_t side, tick_t tick, lots_t lots, int8_t tif,
     bint reduce_only, tick_t stop_tick, double decision_mid
 ) noexcept nogil:
-    """Send an order at local time `now`; its index, or -1 when there is no memory."""
+    """Take down an order; its index, or -1 when there is no memory."""
     cdef Py_ssize_t order = x.n_orders
     cdef void* more = grown(x.orders, order, &x.orders_capacity, sizeof(order_t), &x.failed)
     cdef order_t* o
@@ -525,7 +640,18 @@ cdef int64_t exchange_request_submit(
     o.reduce_only = reduce_only
     o.reason = NO_REASON
     x.n_orders += 1
-    send(x, now, order, SUBMITTED, 0, 0)
+    return order
+
+
+cdef int64_t exchange_request_submit(
+    exchange_t* x, nanos_t now, side_t side, tick_t tick, lots_t lots, int8_t tif,
+    bint reduce_only, tick_t stop_tick, double decision_mid
+) noexcept nogil:
+    """Send an order at local time `now`; its index, or -1 when there is no memory."""
+    cdef int64_t order = new_order(x, now, side, tick, lots, tif, reduce_only, stop_tick,
+                                   decision_mid)
+    if order >= 0:
+        send(x, now, order, SUBMITTED, 0, 0)
     return order
 
 

@@ -147,9 +147,14 @@ cdef inline bint vpin_add(vpin_t* v, double share, double size) noexcept nogil:
     return True
 
 
+cdef inline double vpin_share(int side) noexcept nogil:
+    """(buy - sell) / size of a trade; 0 when its aggressor is unknown: half and half."""
+    return <double>((side > 0) - (side < 0))
+
+
 cdef inline bint vpin_trade(vpin_t* v, int side, double size) noexcept nogil:
-    """One trade; side > 0 buyer, < 0 seller is the aggressor, 0 unknown (half and half)."""
-    return vpin_add(v, <double>((side > 0) - (side < 0)), size)
+    """One trade; side > 0 buyer, < 0 seller is the aggressor."""
+    return vpin_add(v, vpin_share(side), size)
 
 
 cdef inline double vpin_value(const vpin_t* v) noexcept nogil:

@@ -13,7 +13,8 @@ from mrcore.book cimport L2Book
 from mrcore.depth cimport depth_set, depth_t, depth_value, depth_walk
 from mrcore.flow cimport (
     bvc_bar, bvc_free, bvc_init, bvc_t, kyle_bar, kyle_free, kyle_init, kyle_t, kyle_tstat,
-    kyle_value, ofi_init, ofi_t, ofi_update, vpin_free, vpin_init, vpin_t, vpin_trade, vpin_value,
+    kyle_value, ofi_init, ofi_t, ofi_update, vpin_free, vpin_init, vpin_share, vpin_t, vpin_trade,
+    vpin_value,
 )
 from mrcore.kernels cimport imbalance as imbalance_of, microprice as microprice_of
 from mrcore.ladder cimport book_settle, book_t
@@ -188,11 +189,8 @@ cdef class OFI:
         return self.value
 
     def batch(
-        self,
-        const double[::1] bid not None,
-        const double[::1] bid_size not None,
-        const double[::1] ask not None,
-        const double[::1] ask_size not None,
+        self, const double[::1] bid not None, const double[::1] bid_size not None,
+        const double[::1] ask not None, const double[::1] ask_size not None,
     ):
         """Contribution of each of many changes, as `update` one by one."""
         cdef Py_ssize_t i, n = bid.shape[0]
@@ -311,16 +309,27 @@ cdef class VPIN:
 
     def batch(self, const int8_t[::1] side not None, const double[::1] size not None):
         """VPIN after each of many trades, as `update` one by one."""
-        cdef Py_ssize_t i, n = side.shape[0]
-        cdef double value = self.value
+        cdef Py_ssize_t i = 0, n = side.shape[0]
+        cdef vpin_t* v = &self.c
+        cdef double value = self.value, filled, signed_fill, bucket
         check_lengths(n, size.shape[0], "side and size")
         out = np.empty(n)
         cdef double[::1] y = out
         with nogil:
-            for i in range(n):
-                if vpin_trade(&self.c, side[i], size[i]):
-                    value = vpin_value(&self.c)
-                y[i] = value
+            while i < n:
+                # the trades that end no bucket, in registers; NaN while calibrating: none
+                filled, signed_fill, bucket = v.filled, v.signed_fill, v.bucket
+                while i < n and 0.0 < size[i] < bucket - filled:
+                    filled += size[i]
+                    signed_fill += vpin_share(side[i]) * size[i]
+                    y[i] = value
+                    i += 1
+                v.filled, v.signed_fill = filled, signed_fill
+                if i < n:
+                    if vpin_trade(v, side[i], size[i]):
+                        value = vpin_value(v)
+                    y[i] = value
+                    i += 1
         self.value = value
         return out
 

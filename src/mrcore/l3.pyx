@@ -242,8 +242,8 @@ cdef class L3Book:
     @property
     def counters(self):
         """Events of unknown orders, orders that came twice, takings of more than there was."""
-        return {"unknown": self.c.unknown, "duplicates": self.c.duplicates,
-                "excess": self.c.excess}
+        return {"unknown_orders": self.c.unknown, "duplicate_orders": self.c.duplicates,
+                "excess_takings": self.c.excess}
 
     def order(self, int64_t order_id):
         """(side, tick, lots) of an order, None when it is not there."""
@@ -399,9 +399,15 @@ def _restored(tick_size, lot_size, window, orders, counts):
     """Make a book again from its state; for pickle and copy."""
     cdef L3Book book = L3Book(tick_size, lot_size, window=window)
     cdef l3_row_t out
-    for row in orders.tolist():
-        book.c.arrivals = row[1] - 1
-        l3_insert(&book.c, row[0], row[2], row[3], row[4], &out)
+    cdef const int64_t[::1] order_id = np.ascontiguousarray(orders["order_id"])
+    cdef const int64_t[::1] arrival = np.ascontiguousarray(orders["arrival"])
+    cdef const int8_t[::1] side = np.ascontiguousarray(orders["side"])
+    cdef const int64_t[::1] tick = np.ascontiguousarray(orders["tick"])
+    cdef const int64_t[::1] lots = np.ascontiguousarray(orders["lots"])
+    cdef Py_ssize_t i
+    for i in range(order_id.shape[0]):
+        book.c.arrivals = arrival[i] - 1
+        l3_insert(&book.c, order_id[i], side[i], tick[i], lots[i], &out)
     book.c.arrivals, book.c.unknown, book.c.duplicates, book.c.excess = counts
     book.check()
     return book

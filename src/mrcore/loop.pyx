@@ -2,9 +2,10 @@
 
 On the exchange clock the recorded market and own orders meet. On the local clock the same
 data arrive later: decisions know only that. Order at one timestamp: local data, order
-responses, decisions (samples, then scheduled targets and orders, then the executor),
-exchange data, order requests. So a decision at T knows all that was received by T, and a
-request that arrives at T sees all exchange data up to T. Within one stream and clock:
+responses, decisions (samples, then scheduled targets and orders, then the executor), the
+account (funding, fee tier, margin), exchange data, order requests. So a decision at T knows
+all that was received by T, a request that arrives at T sees all exchange data up to T, and
+funding at T is for the position before both. Within one stream and clock:
 trades before deltas, then as stored. Deltas with one timestamp are one message; the book
 is looked at after its last row.
 
@@ -20,15 +21,16 @@ from libc.string cimport memmove
 
 cimport cython
 
+from mrcore.account cimport account_due, account_pass, account_start
 from mrcore.book cimport (
     NO_KEY, book_ask, book_bid, book_clear, book_free, book_owned, book_set, book_settle, book_t,
     ladder_best_lots,
 )
 from mrcore.exchange cimport (
     CANCEL_REJECTED, FILLED, PARTIALLY_FILLED, POST_ONLY, bus_next, bus_pop, exchange_clear,
-    exchange_delta, exchange_find, exchange_forget, exchange_free, exchange_idle, exchange_owned,
-    exchange_request_cancel, exchange_request_replace, exchange_request_submit, exchange_serve,
-    exchange_t, exchange_trade, is_final, message_t,
+    exchange_delta, exchange_find, exchange_forget, exchange_free, exchange_idle, exchange_order,
+    exchange_owned, exchange_request_cancel, exchange_request_replace, exchange_request_submit,
+    exchange_serve, exchange_t, exchange_trade, is_final, message_t,
 )
 from mrcore.executor cimport (
     SEND, WAIT, action_t, executor_response, executor_sent, executor_step, executor_target,
@@ -127,7 +129,7 @@ cdef void take_market(replay_t* r, const book_t* book) noexcept nogil:
         sampler_trade(&r.sampler, trades.side[trades.sampled], trades.tick[trades.sampled],
                       trades.lots[trades.sampled])
         trades.sampled += 1
-    sampler_row(&r.sampler, book, at, x.tick_size, x.lot_size, x.multiplier,
+    sampler_row(&r.sampler, book, at, x.tick_size, x.lot_size, x.holding.multiplier,
                 r.rows + (r.market - r.first_row) * N_COLUMNS)
     r.market += 1
 
@@ -141,9 +143,9 @@ cdef void take_sample(replay_t* r) noexcept nogil:
     if r.failed:
         return
     out = r.rows + (r.sample - r.first_row) * N_COLUMNS + MARKET_COLUMNS
-    out[0] = x.position * x.lot_size
-    out[1] = x.cash
-    out[2] = x.fees
+    out[0] = x.holding.position * x.lot_size
+    out[1] = x.holding.cash
+    out[2] = x.holding.fees
     r.sample += 1
 
 
@@ -469,9 +471,12 @@ cdef void trade_until(replay_t* r, nanos_t stop) noexcept nogil:
                 sample = loop_sample_time(r, r.market)
             while d < n and time[d] == td:
                 if cython.unlikely(side[d] == 0):
-                    exchange_clear(x)
+                    exchange_clear(x, td)
                     if not r.two_books:
                         sampler_gap(&r.sampler)
+                elif deltas.kind is not NULL:
+                    exchange_order(x, td, deltas.kind[d], side[d], deltas.tick[d], deltas.lots[d],
+                                   deltas.arrival[d], deltas.quantity[d])
                 elif alone:
                     book_set(&x.book, side[d], deltas.tick[d], deltas.lots[d])
                 else:
@@ -492,6 +497,17 @@ cdef void trade_until(replay_t* r, nanos_t stop) noexcept nogil:
     deltas.sampled = d
 
 
+cdef void start_accounts(replay_t** replays, Py_ssize_t n) noexcept nogil:
+    """The days of the accounts begin with the first data of all."""
+    cdef nanos_t first = NEVER
+    cdef Py_ssize_t i
+    for i in range(n):
+        first = min(first, min(tape_next(&replays[i].deltas), tape_next(&replays[i].trades)))
+    if first < NEVER:
+        for i in range(n):
+            account_start(replays[i].exchange.account, first)
+
+
 cdef void loop_run(replay_t** replays, Py_ssize_t n, nanos_t until) noexcept nogil:
     """All that is known at `until`: local data and responses up to it, the exchange before it.
 
@@ -500,8 +516,8 @@ cdef void loop_run(replay_t** replays, Py_ssize_t n, nanos_t until) noexcept nog
     time the replays go in their order.
     """
     cdef replay_t* r
-    cdef nanos_t front, limit, request, first, second, t
-    cdef Py_ssize_t i, mover, asker, rival
+    cdef nanos_t front, limit, request, first, second, due, t
+    cdef Py_ssize_t i, mover, asker, rival, payer
     cdef bint failed = False, woken = False
     for i in range(n):
         r = replays[i]
@@ -509,9 +525,10 @@ cdef void loop_run(replay_t** replays, Py_ssize_t n, nanos_t until) noexcept nog
             decide(r)
             act(r)
             r.undecided = False
+    start_accounts(replays, n)
     while not failed:
-        front = request = first = second = NEVER
-        mover = asker = rival = 0
+        front = request = first = second = due = NEVER
+        mover = asker = rival = payer = 0
         for i in range(n):
             r = replays[i]
             front = min(front, next_decision(r))
@@ -519,6 +536,10 @@ cdef void loop_run(replay_t** replays, Py_ssize_t n, nanos_t until) noexcept nog
             if t < request:
                 request = t
                 asker = i
+            t = account_due(r.exchange.account)
+            if t < due:
+                due = t
+                payer = i
             t = min(tape_next(&r.deltas), tape_next(&r.trades))
             if t < first:
                 second = first
@@ -530,9 +551,11 @@ cdef void loop_run(replay_t** replays, Py_ssize_t n, nanos_t until) noexcept nog
                 rival = i
         limit = min(front, until)
         # the exchange goes first where it is earlier; at the same time it goes last
-        if first < limit and first <= request:
+        if due < limit and due <= first and due <= request:
+            account_pass(replays[payer].exchange.account, due)
+        elif first < limit and first <= request:
             trade_until(replays[mover], min(
-                limit - 1, min(request, second if mover < rival else second - 1)))
+                min(limit, due) - 1, min(request, second if mover < rival else second - 1)))
         elif request < limit:
             exchange_serve(&replays[asker].exchange)
         elif front > until:

@@ -45,6 +45,9 @@ cdef enum reason_t:         # indices of REASONS
     RATE_LIMIT
     NOT_OPEN
     LOST
+    MARGIN
+    LIQUIDATED
+    CLEARED
 
 
 cdef packed struct order_t:         # ORDER_DTYPE

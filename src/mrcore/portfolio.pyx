@@ -46,6 +46,9 @@ cdef class Portfolio:
             replay = self.replays[i]
             if replay.time_ns is not None or replay.joined:
                 raise ValueError(f"replay {i} has been advanced or is part of a Portfolio")
+            if replay.account.replays() != sum([
+                    r.account is replay.account for r in self.replays]):
+                raise ValueError(f"replay {i} shares its account with one that is not here")
             self.members[i] = &replay.c
         for replay in self.replays:
             replay.joined = True

@@ -19,6 +19,7 @@ table         given at equally spaced F / (F + B) from 0 to 1, linear in between
 kernel        a C function of F, B and n
 strict        as risk_averse, and own orders together never fill more than traded
 optimistic    nothing ever stands before the order
+fifo          no model: an order-level feed says what stands before it
 ============  ====================================================================
 
 The first six are those of hftbacktest 2.4.4 (its RiskAdverse, LogProb, LogProb2, PowerProb,
@@ -58,7 +59,7 @@ cdef enum queue_model_t:    # indices of QUEUE_MODELS
     KERNEL
     STRICT
     OPTIMISTIC
-    FIFO            # by order-level data; its position is not estimated here
+    FIFO            # by order-level data: the position is known, not estimated here
 
 
 ctypedef double (*behind_t)(double front, double back, double power) noexcept nogil
@@ -121,7 +122,7 @@ cdef inline void queue_depth(
 ) noexcept nogil:
     """The displayed size at the order's price changed."""
     cdef double change, back, behind, front
-    if rule.model == RISK_AVERSE or rule.model == STRICT or rule.model == OPTIMISTIC:
+    if rule.model == RISK_AVERSE or rule.model >= STRICT:
         q.front = min(q.front, after)
         return
     # what the trades explain is no cancellation

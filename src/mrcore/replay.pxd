@@ -3,6 +3,8 @@ from libc.stdint cimport int64_t
 
 cimport cython
 
+from mrcore.account cimport Account
+from mrcore.l3 cimport L3Book
 from mrcore.latency cimport Latency
 from mrcore.loop cimport replay_t
 from mrcore.types cimport nanos_t
@@ -15,12 +17,16 @@ cdef class Replay:
     cdef bint fed
     cdef readonly bint depth
     cdef bint joined                    # a Portfolio drives it
+    cdef readonly Account account
+    cdef Py_ssize_t row                 # of `account`
     cdef tuple deltas, trades, target_columns, order_columns
     cdef const int64_t[::1] times
     cdef const double[::1] queue_table
     cdef object queue_kernel
     cdef readonly Latency latency
+    cdef L3Book market                  # after all that was fed, where the feed names orders
 
+    cdef int attach(self, deltas, trades) except -1
     cdef dict state(self)
     cdef int point(self) except -1
     cdef int point_targets(self) except -1

@@ -2,8 +2,9 @@ from collections.abc import Callable
 from typing import Any, Final, Literal, Self, TypeAlias, final
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from mrcore.account import Account
 from mrcore.exchange import FILL_DTYPE as FILL_DTYPE
 from mrcore.exchange import ORDER_DTYPE as ORDER_DTYPE
 from mrcore.exchange import ORDER_EVENT_DTYPE as ORDER_EVENT_DTYPE
@@ -23,6 +24,9 @@ _Columns: TypeAlias = (
         NDArray[np.int64], NDArray[np.int8], NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]
     ]
 )
+
+# time, kind, order_id, side, tick, lots, and perhaps the time it was received
+_Orders: TypeAlias = tuple[NDArray[Any], ...]
 
 @final
 class Replay:
@@ -53,12 +57,15 @@ class Replay:
         maker_fee: float = 0.0,
         taker_fee: float = 0.0,
         multiplier: float = 1.0,
+        inverse: bool = False,
+        account: Account | None = None,
         depth: bool = False,
         window: int = ...,
     ) -> Self: ...
     @property
     def latency(self) -> Latency: ...
     def feed(self, deltas: _Columns, trades: _Columns) -> None: ...
+    def feed_orders(self, orders: _Orders) -> None: ...
     def advance(self, until_ns: int) -> int: ...
     def wait_next(
         self, timeout_ns: int, *, feed: bool = False, fill: bool = True
@@ -93,6 +100,7 @@ class Replay:
         tif: NDArray[np.int8],
         cancel_ns: NDArray[np.int64],
     ) -> NDArray[np.int64]: ...
+    def fund(self, time_ns: ArrayLike, rate: ArrayLike, mark: ArrayLike | None = None) -> None: ...
     def submit(
         self,
         side: int,
@@ -153,6 +161,10 @@ class Replay:
     def cash(self) -> float: ...
     @property
     def fees(self) -> float: ...
+    @property
+    def funding(self) -> float: ...
+    @property
+    def account(self) -> Account: ...
     @property
     def mid(self) -> float: ...
     @property

@@ -8,9 +8,13 @@ from libc.string cimport memcpy
 
 cimport cython
 
+from mrcore.account cimport Account
 from mrcore.book cimport NO_KEY, book_init, book_lots, side_columns
-from mrcore.exchange cimport exchange_find, exchange_init, exchange_t, queue_rule
+from mrcore.exchange cimport (
+    exchange_find, exchange_init, exchange_join, exchange_t, queue_rule,
+)
 from mrcore.executor cimport check_terms, executor_init, executor_target
+from mrcore.l3 cimport L3Book
 from mrcore.latency cimport Latency, latency_state_t
 from mrcore.loop cimport (
     END, MOST_LEVELS, N_COLUMNS, TIMEOUT, loop_cancel, loop_cancel_all, loop_failed, loop_forget,
@@ -19,8 +23,9 @@ from mrcore.loop cimport (
 )
 from mrcore.orders cimport bus_last
 from mrcore.owned cimport owned_bytes, owned_list_t, owned_renew
+from mrcore.queue cimport FIFO
 from mrcore.sampler cimport sampler_init
-from mrcore.tape cimport NEVER, tape_attach, tape_local, tape_point, tape_t
+from mrcore.tape cimport NEVER, tape_attach, tape_check, tape_local, tape_point, tape_t
 from mrcore.types cimport lots_t, nanos_t, side_t, tick_t
 from mrcore.venue cimport self_trade_t
 
@@ -78,6 +83,7 @@ cdef int64_t tif_code(str tif) except -1:
     return code
 
 
+@cython.no_gc_clear         # the account must be there when the exchange leaves it
 @cython.final
 cdef class Replay:
     """One instrument's recorded market, replayed with own orders in it.
@@ -120,9 +126,15 @@ cdef class Replay:
         Data from the exchange. The feed's own delays, row by row, take its place where ``feed``
         is given local times.
     maker_fee, taker_fee : float
-        Fractions of the notional; negative for a rebate.
+        Fractions of the notional; negative for a rebate. The tiers of an ``account`` that has
+        some take their place.
     multiplier : float
-        Base units in one unit of size (contract value), > 0.
+        Base units (inverse: quote units) in one unit of size (contract value), > 0.
+    inverse : bool
+        A contract settled in the base currency; see `mrcore.account` for the formulas.
+    account : Account, optional
+        Books the money, with the other replays of a `Portfolio` that share it; without it the
+        replay has an account of its own, with neither deposit nor margin.
     depth : bool
         Keep all levels of the received book, for `levels` and `lots_at`; without it only its
         touch is kept, at half the cost. Changes no result.
@@ -147,7 +159,8 @@ cdef class Replay:
                   Latency latency=None, nanos_t entry_latency_ns=0,
                   nanos_t response_latency_ns=0,
                   nanos_t feed_latency_ns=0, double maker_fee=0.0, double taker_fee=0.0,
-                  double multiplier=1.0, bint depth=False, int64_t window=1 << 15):
+                  double multiplier=1.0, bint inverse=False, Account account=None,
+                  bint depth=False, int64_t window=1 << 15):
         cdef replay_t* r = &self.c
         cdef exchange_t* x = &r.exchange
         cdef int failed = 0
@@ -171,9 +184,9 @@ cdef class Replay:
             raise MemoryError()
         x.tick_size = not_nan("tick_size", tick_size, True)
         x.lot_size = lot_size
-        x.multiplier = not_nan("multiplier", multiplier, True)
-        x.maker_fee = not_nan("maker_fee", maker_fee, False)
-        x.taker_fee = not_nan("taker_fee", taker_fee, False)
+        not_nan("multiplier", multiplier, True)
+        not_nan("maker_fee", maker_fee, False)
+        not_nan("taker_fee", taker_fee, False)
         self.queue_table = queue_table
         self.queue_kernel = queue_kernel
         queue_rule(&x.queue, queue_model, queue_power, self.queue_table, queue_kernel)
@@ -212,6 +225,10 @@ cdef class Replay:
         r.sampling = r.n_samples > 0 or r.interval > 0
         if r.n_samples > 0:
             r.sample_time = &self.times[0]
+        self.account = Account() if account is None else account
+        self.row = self.account.add(lot_size, multiplier=multiplier, inverse=inverse,
+                                    maker_fee=maker_fee, taker_fee=taker_fee)
+        exchange_join(x, &self.account.c, self.row)
 
     def __dealloc__(self):
         loop_free(&self.c)
@@ -239,14 +256,56 @@ cdef class Replay:
         times come after the row's exchange time and do not fall. A message is received with
         its last row.
         """
+        self.alone()
+        if self.c.exchange.queue.model == FIFO:
+            raise ValueError("queue_model='fifo' needs the market's orders: use feed_orders")
+        if len(deltas) != len(trades):
+            raise ValueError(f"deltas have {len(deltas)} columns, trades {len(trades)}: both or "
+                             "neither come with local times")
+        self.attach(deltas, trades)
+
+    def feed_orders(self, orders):
+        """Append rows of an order-level tape, instead of `feed`.
+
+        Each fill is a trade too, for samples and stops. Any queue model may be used; ``fifo`` is
+        the one that makes use of the orders.
+
+        Parameters
+        ----------
+        orders : (time int64, kind int8, order_id int64, side int8, tick int32, lots int64[, \
+local int64])
+            Events by exchange time; `mrcore.l3.L3Book.update` tells what they are, and the kind
+            is an index into `mrcore.l3.KINDS`. Local times are as of `feed`.
+
+        Raises
+        ------
+        ValueError
+            At the first row that breaks the rules; nothing has been taken.
+        """
+        cdef replay_t* r = &self.c
+        self.alone()
+        orders = tuple([np.asarray(column) for column in orders])
+        if len(orders) not in (6, 7):
+            raise ValueError("orders: expected time, kind, order_id, side, tick, lots and perhaps "
+                             f"local, were {len(orders)} columns")
+        fifo = r.exchange.queue.model == FIFO
+        tape_check(&r.deltas, "orders", self.deltas, (orders[0], *orders[3:]), r.now,
+                   3 if fifo else 0)
+        if self.market is None:
+            self.market = L3Book(r.exchange.tick_size, r.exchange.lot_size,
+                                 window=r.book.window)
+        deltas, trades, places = self.market.flatten(np.arange(len(orders[0])), *orders[1:6])
+        deltas, trades = [
+            (orders[0][row], *columns, *[local[row] for local in orders[6:]])
+            for row, *columns in (deltas, trades)]
+        self.attach(deltas + places if fifo else deltas, trades)
+
+    cdef int attach(self, deltas, trades) except -1:
+        """Put rows behind those there are."""
         cdef replay_t* r = &self.c
         cdef tape_t kept = r.deltas
         cdef tuple before = self.deltas
         cdef nanos_t first
-        self.alone()
-        if len(deltas) != len(trades):
-            raise ValueError(f"deltas have {len(deltas)} columns, trades {len(trades)}: both or "
-                             "neither come with local times")
         self.deltas = tape_attach(&r.deltas, "deltas", self.deltas, deltas, r.now)
         try:
             self.trades = tape_attach(&r.trades, "trades", self.trades, trades, r.now)
@@ -254,7 +313,7 @@ cdef class Replay:
             r.deltas = kept
             self.deltas = before
             raise
-        if not self.fed and len(deltas) == 5:
+        if not self.fed and len(trades) == 5:
             r.two_books = self.depth        # every row is received after it happened
         self.fed = True
         if r.interval > 0 and r.events == 0:    # earlier rows of the other stream may come late
@@ -265,6 +324,7 @@ cdef class Replay:
                 first = min(first, tape_local(&r.trades, 0))
             if first < NEVER:
                 r.first_sample = -(-first // r.interval) * r.interval
+        return 0
 
     def advance(self, nanos_t until_ns):
         """Run to the decision at local time `until_ns`, and return the events processed.
@@ -404,6 +464,24 @@ cdef class Replay:
         self.point_requests()
         r.requests.next = 0
         return order_ids
+
+    def fund(self, time_ns, rate, mark=None):
+        """Set the funding payments to come, in place of those set before and not yet due.
+
+        Each is for the position held before the data and requests of its exchange time.
+
+        Parameters
+        ----------
+        time_ns : ndarray of int64
+            Exchange times, rising.
+        rate : ndarray of float64
+            Fraction of the notional, paid by longs to shorts where positive.
+        mark : ndarray of float64, optional
+            Mark prices in quote units, NaN (and by default) for the exchange's mid.
+        """
+        self.alone()
+        self.in_order(np.ascontiguousarray(time_ns, np.int64))
+        self.account.fund(self.row, time_ns, rate, mark)
 
     def submit(self, side_t side, tick_t tick, lots_t lots, str tif="gtc", *,
                stop_tick=None, bint reduce_only=False):
@@ -598,25 +676,34 @@ cdef class Replay:
     @property
     def exchange_position_lots(self):
         """Signed position at the exchange, which may be ahead of what we know."""
-        return self.c.exchange.position
+        return self.c.exchange.holding.position
 
     @property
     def cash(self):
-        """Quote units: what fills cost and brought, less fees."""
-        return self.c.exchange.cash
+        """Settlement currency: what fills cost and brought, less fees and funding."""
+        return self.c.exchange.holding.cash
 
     @property
     def fees(self):
-        """Quote units paid, negative when rebates exceed them."""
-        return self.c.exchange.fees
+        """Settlement currency paid, negative when rebates exceed them."""
+        return self.c.exchange.holding.fees
+
+    @property
+    def funding(self):
+        """Settlement currency paid, negative where more was received."""
+        return self.c.exchange.holding.funding
 
     @property
     def counters(self):
-        """Events processed, messages that left the book crossed, deletes of unknown levels."""
+        """Events processed, messages that left the book crossed, deletes of unknown levels.
+
+        And, where orders were fed, those of `mrcore.l3.L3Book` for all that was fed.
+        """
         return {
             "events": self.c.events,
             "crossed": self.c.exchange.book.crossed,
             "unknown_deletes": self.c.exchange.book.unknown_deletes,
+            **({} if self.market is None else self.market.counters),
         }
 
     def samples(self):
@@ -700,6 +787,9 @@ cdef class Replay:
             "queue_kernel": self.queue_kernel,
             "queue_model": QUEUE_MODELS[self.c.exchange.queue.model],
             "latency": self.latency,
+            "account": self.account,
+            "row": self.row,
+            "market": None if self.market is None else self.market.copy(),
             "depth": self.depth,
             "fed": self.fed,
         }
@@ -792,6 +882,8 @@ cdef class Replay:
     cdef int go(self, nanos_t until) except -1:
         cdef replay_t* r = &self.c
         self.free_to_run()
+        if self.account.replays() > 1:
+            raise ValueError("replays that share an account go through time in one Portfolio")
         self.busy = True
         with nogil:
             loop_run(&r, 1, until)
@@ -871,6 +963,7 @@ def restored(dict state not None):
                          "replay is restored by the version that saved it")
     loop_free(&replay.c)
     memcpy(&replay.c, <const char*>image, sizeof(replay_t))
+    replay.c.exchange.holding = NULL        # the original's
     owned.n = 0
     loop_owned(&replay.c, &owned)
     for i in range(owned.n):                # they point to what is another's, or gone
@@ -883,9 +976,14 @@ def restored(dict state not None):
     replay.times = state["times"]
     replay.target_columns, replay.order_columns = state["targets"], state["requests"]
     replay.queue_table, replay.queue_kernel = state["queue_table"], state["queue_kernel"]
-    replay.latency = state["latency"]
+    replay.latency, replay.market = state["latency"], state["market"]
     replay.depth, replay.fed = state["depth"], state["fed"]
     queue_rule(&replay.c.exchange.queue, state["queue_model"], replay.c.exchange.queue.power,
                replay.queue_table, replay.queue_kernel)
+    replay.row = state["row"]
+    replay.account = state["account"]
+    if replay.account.row(replay.row).owner is not NULL:
+        replay.account = replay.account.copy()
+    exchange_join(&replay.c.exchange, &replay.account.c, replay.row)
     replay.point()
     return replay

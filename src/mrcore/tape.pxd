@@ -18,6 +18,9 @@ ctypedef struct tape_t:             # columns, kept alive by the owner of the ta
     const int8_t* side
     const int32_t* tick
     const int64_t* lots
+    const int8_t* kind              # of an order-level feed, beside each row: see mrcore.l3
+    const int64_t* arrival
+    const int64_t* quantity
     Py_ssize_t n
     Py_ssize_t exchange             # next row on the exchange clock
     Py_ssize_t received             # next row on the local clock
@@ -25,6 +28,8 @@ ctypedef struct tape_t:             # columns, kept alive by the owner of the ta
     nanos_t latency
 
 
+cdef int tape_check(tape_t* t, str name, tuple old, tuple columns, nanos_t earliest,
+                    Py_ssize_t more=*) except -1
 cdef tuple tape_attach(tape_t* t, str name, tuple old, columns, nanos_t earliest)
 cdef int tape_point(tape_t* t, tuple columns) except -1
 

@@ -36,17 +36,17 @@ cdef Py_ssize_t first_early_row(const int64_t[::1] time, const int64_t[::1] loca
     return -1
 
 
-cdef tuple tape_attach(tape_t* t, str name, tuple old, columns, nanos_t earliest):
-    """Put new rows behind those still to be processed; the columns to keep alive."""
+cdef int tape_check(tape_t* t, str name, tuple old, tuple columns, nanos_t earliest,
+                    Py_ssize_t more=0) except -1:
+    """Refuse rows that break the rules; `more` columns will be attached with them."""
     cdef const int64_t[::1] time
     cdef const int64_t[::1] local
     cdef const int8_t[::1] side
     cdef const int32_t[::1] tick
     cdef const int64_t[::1] lots
-    cdef Py_ssize_t done = min(t.exchange, min(t.received, t.sampled)), bad
+    cdef Py_ssize_t bad
     cdef nanos_t last = INT64_MIN
-    cdef bint book = name == "deltas"
-    columns = tuple(columns)
+    cdef bint book = name != "trades"
     if any([column is None for column in columns]):
         raise ValueError(f"{name}: expected four arrays, or five, one was None")
     if len(columns) not in (4, 5):
@@ -54,8 +54,8 @@ cdef tuple tape_attach(tape_t* t, str name, tuple old, columns, nanos_t earliest
                          f"{len(columns)} columns")
     if len({len(c) for c in columns}) != 1:
         raise ValueError(f"{name}: columns differ in length: {[len(c) for c in columns]}")
-    if t.n > 0 and len(columns) != len(old):
-        raise ValueError(f"{name}: had {len(old)} columns before, now {len(columns)}")
+    if t.n > 0 and len(columns) + more != len(old):
+        raise ValueError(f"{name}: had {len(old)} columns before, now {len(columns) + more}")
     time, side, tick, lots = columns[:4]
     if t.n > 0:
         earliest = max(earliest, t.time[t.n - 1])
@@ -77,6 +77,18 @@ cdef tuple tape_attach(tape_t* t, str name, tuple old, columns, nanos_t earliest
             raise ValueError(
                 f"{name} row {bad}: received at {local[bad]}, happened at {time[bad]}; expected "
                 "local times after the exchange's that never fall")
+    return 0
+
+
+cdef tuple tape_attach(tape_t* t, str name, tuple old, columns, nanos_t earliest):
+    """Put new rows behind those still to be processed; the columns to keep alive.
+
+    Of an order-level feed they end with the three of places: kind, arrival and quantity.
+    """
+    cdef Py_ssize_t done = min(t.exchange, min(t.received, t.sampled)), more
+    columns = tuple(columns)
+    more = 3 if name == "deltas" and len(columns) > 5 else 0
+    tape_check(t, name, old, columns[:len(columns) - more], earliest, more)
     if done < t.n:
         columns = tuple([np.concatenate((a[done:], b)) for a, b in zip(old, columns)])
     t.exchange -= done
@@ -93,13 +105,25 @@ cdef int tape_point(tape_t* t, tuple columns) except -1:
     cdef const int32_t[::1] tick = columns[2]
     cdef const int64_t[::1] lots = columns[3]
     cdef const int64_t[::1] local
+    cdef const int8_t[::1] kind
+    cdef const int64_t[::1] arrival
+    cdef const int64_t[::1] quantity
+    cdef Py_ssize_t n = len(columns)
     t.n = time.shape[0]
     t.time = &time[0] if t.n > 0 else NULL
     t.side = &side[0] if t.n > 0 else NULL
     t.tick = &tick[0] if t.n > 0 else NULL
     t.lots = &lots[0] if t.n > 0 else NULL
     t.local = NULL
-    if len(columns) == 5 and t.n > 0:
+    t.kind = NULL
+    if (n == 5 or n == 8) and t.n > 0:
         local = columns[4]
         t.local = &local[0]
+    if n > 5 and t.n > 0:
+        kind = columns[n - 3]
+        arrival = columns[n - 2]
+        quantity = columns[n - 1]
+        t.kind = &kind[0]
+        t.arrival = &arrival[0]
+        t.quantity = &quantity[0]
     return 0

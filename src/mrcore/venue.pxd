@@ -8,6 +8,9 @@ from libc.math cimport NAN
 from libc.stdint cimport int8_t, int64_t, uint32_t
 from libc.string cimport memmove
 
+cimport cython
+
+from mrcore.account cimport account_t, holding_fill, holding_t
 from mrcore.book cimport NO_KEY, book_lots, book_t, ladder_key
 from mrcore.latency cimport latency_response, latency_t
 from mrcore.orders cimport (
@@ -35,6 +38,7 @@ ctypedef struct waiting_t:
     int64_t key
     int64_t order           # index into `orders`
     queue_t queue           # of those in the book
+    int64_t arrival         # of the latest market order that it stands behind (FIFO)
 
 
 ctypedef struct taken_t:
@@ -46,6 +50,7 @@ ctypedef struct exchange_t:
     book_t book
     int64_t greatest[4]             # key of the first of each list, NO_KEY for none
     tick_t last_trade               # -1 before the first
+    int64_t arrivals                # market orders so far, where the feed names them
     uint32_t mark[2][MARKS]         # own orders and takings at each key, modulo MARKS
     waiting_t* waiting[4]
     Py_ssize_t n_waiting[4]
@@ -57,9 +62,6 @@ ctypedef struct exchange_t:
     # rules
     double tick_size
     double lot_size
-    double multiplier
-    double maker_fee
-    double taker_fee
     queue_rule_t queue
     bint partial_fills
     bint remember_taking
@@ -83,9 +85,8 @@ ctypedef struct exchange_t:
     Py_ssize_t fills_capacity
     bus_t requests
     bus_t responses
-    lots_t position
-    double cash
-    double fees
+    account_t* account
+    holding_t* holding              # this instrument's in the account
     bint failed                     # out of memory, seen at the boundary
 
 
@@ -100,6 +101,12 @@ cdef inline bint exchange_idle(const exchange_t* x) noexcept nogil:
 
 
 # ------------------------------------------------------------------------- the logs
+
+
+@cython.overflowcheck(False)        # which would take the difference of the addresses
+cdef inline int64_t index_of(const exchange_t* x, const order_t* o) noexcept nogil:
+    """Index of an order in `orders`."""
+    return o - x.orders
 
 
 cdef inline void log_event(exchange_t* x, nanos_t now, const order_t* o, int8_t event,
@@ -128,7 +135,7 @@ cdef inline void hear(exchange_t* x, nanos_t time, const order_t* o, int8_t even
     """Let us know at local time `time` of an event of an order."""
     cdef message_t response
     response.time = time
-    response.order = o - x.orders
+    response.order = index_of(x, o)
     response.event = event
     response.tick = tick
     response.lots = lots
@@ -173,17 +180,12 @@ cdef inline double exchange_mid(const exchange_t* x) noexcept nogil:
 cdef inline void fill(exchange_t* x, nanos_t now, order_t* o, tick_t tick, lots_t lots, bint maker,
                       double mid) noexcept nogil:
     """Execute part or all of what remains of an order."""
-    cdef double notional = tick * x.tick_size * (lots * x.lot_size) * x.multiplier
-    cdef double fee = notional * (x.maker_fee if maker else x.taker_fee)
     cdef void* more = grown(x.fills, x.n_fills, &x.fills_capacity, sizeof(fill_t), &x.failed)
     cdef fill_t* f
     o.remaining -= lots
     if more is NULL:
         return
     x.fills = <fill_t*>more
-    x.position += o.side * lots
-    x.cash -= o.side * notional + fee
-    x.fees += fee
     f = &x.fills[x.n_fills]
     x.n_fills += 1
     f.time = now
@@ -192,11 +194,11 @@ cdef inline void fill(exchange_t* x, nanos_t now, order_t* o, tick_t tick, lots_
     f.tick = tick
     f.lots = lots
     f.maker = maker
-    f.fee = fee
+    f.fee = holding_fill(x.holding, o.side, tick * x.tick_size, lots, maker)
     f.mid = mid
     f.decision_mid = o.decision_mid
-    f.position_lots = x.position
-    f.cash = x.cash
+    f.position_lots = x.holding.position
+    f.cash = x.holding.cash
     o.status = PARTIALLY_FILLED if o.remaining > 0 else FILLED
     o.reason = NO_REASON
     o.time = now
@@ -236,11 +238,12 @@ cdef inline void place(exchange_t* x, order_t* o, int where) noexcept nogil:
     at = first_at(w, n, key - 1)
     memmove(w + at + 1, w + at, (n - at) * sizeof(waiting_t))
     w[at].key = key
-    w[at].order = o - x.orders
+    w[at].order = index_of(x, o)
     x.n_waiting[where] = n + 1
     x.greatest[where] = w[0].key
     if where < BUY_STOPS:
         queue_join(&w[at].queue, &x.queue, book_lots(&x.book, o.side, o.tick) * x.lot_size)
+        w[at].arrival = x.arrivals
         x.mark[where][key & (MARKS - 1)] += 1
         x.n_reducing += o.reduce_only
 
@@ -260,7 +263,7 @@ cdef inline void displace(exchange_t* x, int where, Py_ssize_t at) noexcept nogi
 cdef inline Py_ssize_t place_in(const exchange_t* x, const order_t* o, int where) noexcept nogil:
     """Place of an order in a list, -1 when it is not there."""
     cdef const waiting_t* w = x.waiting[where]
-    cdef int64_t key = key_in(o, where), order = o - x.orders
+    cdef int64_t key = key_in(o, where), order = index_of(x, o)
     cdef Py_ssize_t at = first_at(w, x.n_waiting[where], key)
     while at < x.n_waiting[where] and w[at].key == key:
         if w[at].order == order:
@@ -271,7 +274,7 @@ cdef inline Py_ssize_t place_in(const exchange_t* x, const order_t* o, int where
 
 cdef inline lots_t closable(const exchange_t* x, side_t side) noexcept nogil:
     """What an order of `side` can close."""
-    return max(-side * x.position, 0)
+    return max(-side * x.holding.position, 0)
 
 
 cdef inline void reduce(exchange_t* x, nanos_t now) noexcept nogil:

@@ -123,7 +123,7 @@ def test_a_hundred_thousand_orders_and_a_table_that_grows():
                np.zeros(n - 10, np.int32), np.zeros(n - 10, np.int64))  # fmt: skip
     left = np.setdiff1d(np.arange(n), gone)
     assert book.orders()["order_id"].tolist() == ids[left].tolist()
-    assert book.counters == {"unknown": 0, "duplicates": 0, "excess": 0}
+    assert book.counters == {"unknown_orders": 0, "duplicate_orders": 0, "excess_takings": 0}
 
 
 def test_the_log_of_a_market_gives_its_levels_and_trades():
@@ -133,7 +133,7 @@ def test_the_log_of_a_market_gives_its_levels_and_trades():
     deltas, trades, _ = book.flatten(
         *(log[c] for c in ("time", "kind", "order_id", "side", "tick", "lots"))
     )
-    assert book.counters == {"unknown": 0, "duplicates": 0, "excess": 0}
+    assert book.counters == {"unknown_orders": 0, "duplicate_orders": 0, "excess_takings": 0}
     levels = L2Book(run.tick_size, run.lot_size)
     (_, *truth), (time, side, tick, lots) = run.tape()
     levels.apply(*truth)

@@ -23,7 +23,8 @@ HORIZON = 5 * SECOND
 @pytest.fixture(scope="module")
 def market():
     """A short market, and so many probes that dozens wait at one price."""
-    run = SyntheticMarket(11, fair_sd_ticks=2.0, market_rate=10.0).run(25.0)
+    sizes = {"order_lots": (5, 0.5), "market_lots": (3, 0.5)}  # trades smaller than the probes
+    run = SyntheticMarket(11, fair_sd_ticks=2.0, market_rate=40.0, **sizes).run(25.0)
     log = OrderLog(run.orders)
     probes = draw_probes(log, 2000, 3, start_ns=run.start_ns, end_ns=run.end_ns - HORIZON)
     return run, log, probes

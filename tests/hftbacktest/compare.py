@@ -7,6 +7,7 @@ them shaped it (`assert_equal`); `FAULTS` names them, `test_faults.py` shows eac
 
 import tempfile
 from collections.abc import Iterator
+from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
 
@@ -405,6 +406,12 @@ def table(schedule: Schedule, pairs: dict[str, Pair]) -> Iterator[str]:
             *(rows.sum() for rows in met.values()),
         )
         yield f"{config:<20}" + "".join(f"{count:>12,}" for count in counts)
+
+
+def apart(pairs: dict[str, Pair]) -> tuple[int, str, str]:
+    """The two configurations that the fewest orders tell apart, and how many do."""
+    rows = {config: np.array(pair.theirs.outcomes) for config, pair in pairs.items()}
+    return min((int((rows[a] != rows[b]).any(0).sum()), a, b) for a, b in combinations(rows, 2))
 
 
 def assert_alike(schedule: Schedule, pairs: dict[str, Pair]) -> None:

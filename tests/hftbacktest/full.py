@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import partial
 
 from ..conftest import SHARED
-from .compare import FAULTS, assert_alike, pairs, table
+from .compare import FAULTS, apart, assert_alike, pairs, table
 from .feeds import CONSTANT, RECORDINGS, Feed, busy, lake, recorded, schedule
 
 
@@ -38,6 +38,7 @@ def main() -> None:
             print(f"\n{name}: {deltas:,} deltas, {trades:,} trades; {latency} latency")
             for line in table(orders, both):
                 print(line)
+            print("at the least {} orders tell two of these apart: {}, {}".format(*apart(both)))
             sys.stdout.flush()
             assert_alike(orders, both)
 

@@ -12,6 +12,7 @@ from .compare import (
     OUTCOMES,
     Answer,
     Case,
+    Outcomes,
     assert_equal,
     core,
     requests,
@@ -65,9 +66,12 @@ def test_every_fill_counts(answer, case) -> None:
 @pytest.mark.parametrize("config", CONFIGS)
 def test_twin_equals_hftbacktest_and_core(config, recorded_answers) -> None:
     feed, cases = recorded_answers
-    schedule, delays, outcomes = cases["constant"]
+    every, delays, outcomes = cases["constant"]
+    # Own orders do not meet each other: some of them end as they do among all of them.
+    schedule = Schedule(*(column[::4] for column in every))
+    theirs = Outcomes(*(column[::4] for column in outcomes[config]))
     slow, ours = twin(feed, schedule, config, delays), core(feed, schedule, config, delays)
-    assert_equal(schedule, slow, outcomes[config], requests(schedule, slow, delays)[2])
+    assert_equal(schedule, slow, theirs, requests(schedule, slow, delays)[2])
     for name in ("fills", "replaced", "exact"):
         np.testing.assert_array_equal(getattr(ours, name), getattr(slow, name), name)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from .compare import OUTCOMES, assert_alike, pairs, stored, table
+from .compare import OUTCOMES, apart, assert_alike, pairs, stored, table
 from .feeds import CONSTANT, RECORDINGS, Feed, busy, lake, recorded, schedule, synthetic
 
 ORDERS = 30_000
@@ -23,6 +23,7 @@ def check(feed: Feed, latency: str) -> None:
     both = pairs(feed, orders, delays)
     print("\n".join(table(orders, both)))
     assert_alike(orders, both)
+    assert apart(both)[0] >= 10
 
 
 def test_stored_outcomes_are_what_it_answers() -> None:

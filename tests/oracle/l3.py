@@ -34,7 +34,7 @@ class Queues:
 
     def __init__(self):
         self.waiting: list[Waiting] = []
-        self.counts = {"unknown": 0, "duplicates": 0, "excess": 0}
+        self.counts = {"unknown_orders": 0, "duplicate_orders": 0, "excess_takings": 0}
 
     def find(self, order_id):
         return next((w for w in self.waiting if w.id == order_id and not w.own), None)
@@ -61,19 +61,19 @@ class Queues:
             return
         w = self.find(order_id)
         if w is None:
-            self.counts["unknown"] += kind != ADD
+            self.counts["unknown_orders"] += kind != ADD
             if kind == FILL:
                 self.executed(time, side, tick, None, lots)
             elif kind != CANCEL and lots:
                 self.join(time, Waiting(order_id, side, tick, lots))
         elif kind in (CANCEL, FILL):
-            self.counts["excess"] += lots > w.lots
+            self.counts["excess_takings"] += lots > w.lots
             lots = min(lots or w.lots, w.lots)
             if kind == FILL:
                 self.executed(time, w.side, w.tick, w, lots)
             self.reduce(w, lots)
         else:
-            self.counts["duplicates"] += kind == ADD
+            self.counts["duplicate_orders"] += kind == ADD
             if (w.side, w.tick) == (side, tick) and lots <= w.lots:
                 self.reduce(w, w.lots - lots)
             else:
