@@ -330,7 +330,7 @@ def test_bad_arguments_change_nothing():
         book.apply(side, tick, -lots)
     with pytest.raises(ValueError, match="side must be"):
         book.update(0, 100, 1)
-    with pytest.raises(ValueError, match="tick and lots within"):
+    with pytest.raises(ValueError, match="tick within"):
         book.update(1, 2**60, 1)
     book.update(1, 50, 3)
     with pytest.raises(ValueError, match="lots must be >= 0"):
