@@ -32,8 +32,12 @@ Columns = tuple[np.ndarray, ...]
 def play(rng: np.random.Generator, events: int, seen: Counter[str]) -> None:
     """Play one round."""
     options = some_options(rng)
-    seen[f"replay: {options['queue_model']}"] += 1
     local = rng.random() < 0.3
+    if (
+        local
+    ):  # a trade that overtakes an earlier delta would have to be fed with it for the samples
+        options["sample_interval_ns"] = 0
+    seen[f"replay: {options['queue_model']}"] += 1
     seen["replay: local times"] += local
     one, two = Replay(TICK, LOT, **options), Replay(TICK, LOT, **options)
     feed = Feed(rng)
