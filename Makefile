@@ -12,12 +12,15 @@ BIN := .venv/bin
 SOURCES := CMakeLists.txt pyproject.toml README.md LICENSE \
 	$(shell find src python -name __pycache__ -prune -o \( -type f -o -type d \) -print)
 STUBBED := $(patsubst src/mrcore/%.pyi,mrcore.%,$(wildcard src/mrcore/*.pyi))
+UNDER_ASAN = LD_PRELOAD="$$(gcc -print-file-name=libasan.so) \
+	$$(gcc -print-file-name=libubsan.so)" \
+	PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
 .DELETE_ON_ERROR:
 .SECONDARY:
 .PHONY: help demo test lint typecheck bench bench-check bench-pages instructions \
-	instructions-record checked asan wheel dev clean
+	instructions-record checked asan fuzz wheel dev clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -67,9 +70,13 @@ checked: .venv-checked/.package .venv-checked/.test  ## core tests, bounds and o
 # PYTHONMALLOC: Python's own allocator would hide an overrun inside an object from ASan.
 # Leaks are off, since the interpreter frees little at exit.
 asan: .venv-asan/.package .venv-asan/.test  ## core tests under the address and UB sanitizers
-	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
-	PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
-	.venv-asan/bin/python -m pytest $(PYTEST_ARGS) -s tests/core
+	$(UNDER_ASAN) .venv-asan/bin/python -m pytest $(PYTEST_ARGS) -s tests/core
+
+# In all three builds. A failure prints the command that plays its round again.
+fuzz: .venv/.package .venv-checked/.package .venv-asan/.package  ## twelve million random events
+	$(BIN)/python -m tests.fuzz 10000000
+	.venv-checked/bin/python -m tests.fuzz 1000000 2
+	$(UNDER_ASAN) .venv-asan/bin/python -m tests.fuzz 1000000 3
 
 wheel: .venv/.made  ## a wheel for this interpreter, in dist/
 	$(BIN)/python -m pip wheel -q --no-deps -w dist .

@@ -8,7 +8,7 @@ from libc.stdint cimport INT32_MAX, INT32_MIN, INT64_MAX, INT64_MIN, int32_t, in
 cimport cython
 
 from mrcore.grid cimport MAX_TICK, on_grid, positive
-from mrcore.types cimport lots_t, side_t, tick_t
+from mrcore.types cimport MAX_LOTS, lots_t, side_t, tick_t
 
 import numpy as np
 
@@ -21,11 +21,11 @@ cdef int same_length(Py_ssize_t a, Py_ssize_t b, Py_ssize_t c) except -1:
     return 0
 
 
-cdef int not_negative(const lots_t[::1] lots) except -1:
+cdef int check_sizes(const lots_t[::1] lots) except -1:
     cdef Py_ssize_t i
     for i in range(lots.shape[0]):
-        if lots[i] < 0:
-            raise ValueError(f"lots must be >= 0, were {lots[i]} at row {i}")
+        if not 0 <= lots[i] <= MAX_LOTS:
+            raise ValueError(f"lots must be >= 0 and at most {MAX_LOTS}, were {lots[i]} at row {i}")
     return 0
 
 
@@ -117,9 +117,10 @@ cdef class L2Book:
         lots : int
             New size in lots, >= 0; 0 removes the level.
         """
-        if (side != 1 and side != -1) or lots < 0 or not -MAX_TICK < tick < MAX_TICK:
-            raise ValueError(f"side must be 1 or -1, lots >= 0 and tick within {MAX_TICK:.0e}, "
-                             f"were {side}, {lots} and {tick}")
+        if ((side != 1 and side != -1) or not 0 <= lots <= MAX_LOTS
+                or not -MAX_TICK < tick < MAX_TICK):
+            raise ValueError(f"side must be 1 or -1, lots >= 0 and at most {MAX_LOTS}, and tick "
+                             f"within {MAX_TICK:.0e}, were {side}, {lots} and {tick}")
         if self.waiting:
             self.apply(np.array([side], np.int8), np.array([tick], np.int32),
                        np.array([lots], np.int64))
@@ -151,7 +152,7 @@ cdef class L2Book:
         Raises
         ------
         ValueError
-            At the first negative size; the rows before it have been applied.
+            At the first size that is negative or above 9e15; the rows before it have been applied.
         """
         cdef Py_ssize_t i, n = side.shape[0], bad = -1
         cdef book_t* b = &self.c
@@ -161,7 +162,7 @@ cdef class L2Book:
         if message is not None:
             same_length(n, message.shape[0], n)
         if self.waiting:
-            not_negative(lots)
+            check_sizes(lots)
             self.pending.append((np.array(side), np.array(tick), np.array(lots),
                                  None if message is None else np.array(message)))
             return
@@ -187,7 +188,7 @@ cdef class L2Book:
         self.stale_rows += dropped
         check_memory(b)
         if bad >= 0:
-            not_negative(lots)
+            check_sizes(lots)
 
     def touch(self, const side_t[::1] side not None, const int32_t[::1] tick not None,
               const lots_t[::1] lots not None, const int64_t[::1] message=None, *, out=None):
@@ -211,7 +212,7 @@ cdef class L2Book:
         Raises
         ------
         ValueError
-            At the first negative size; the rows before it have been applied.
+            At the first size that is negative or above 9e15; the rows before it have been applied.
         OverflowError
             Where a best price did not fit 32 bits; all rows have been applied.
 
@@ -269,7 +270,7 @@ cdef class L2Book:
         self.stale_rows += dropped
         check_memory(b)
         if bad >= 0:
-            not_negative(lots)
+            check_sizes(lots)
         if not fits:
             raise OverflowError("a best price is beyond 32 bits of ticks")
         return out
@@ -334,7 +335,7 @@ cdef class L2Book:
         cdef ladder_t* d
         cdef list pending = self.pending
         same_length(side.shape[0], tick.shape[0], lots.shape[0])
-        not_negative(lots)
+        check_sizes(lots)
         book_clear(&self.c)
         self.waiting = False
         self.pending = []

@@ -21,6 +21,7 @@ from mrcore.ladder cimport book_settle, book_t
 from mrcore.rolling cimport (
     check_window, moments_restore, moments_state, pairs_restore, pairs_state,
 )
+from mrcore.types cimport MAX_LOTS
 
 import numpy as np
 
@@ -91,9 +92,9 @@ def depth_imbalance(
     if levels < 1:
         raise ValueError(f"levels must be >= 1, was {levels}")
     for i in range(n):
-        bad |= (side[i] != 1) & (side[i] != -1) | (lots[i] < 0)
+        bad |= (side[i] != 1) & (side[i] != -1) | (lots[i] < 0) | (lots[i] > MAX_LOTS)
     if bad:
-        raise ValueError("side must be 1 or -1 and lots >= 0 in every row")
+        raise ValueError(f"side must be 1 or -1 and lots in [0, {MAX_LOTS}] in every row")
     if book.waiting:
         raise ValueError("the book waits for its snapshot")
     out = np.empty(n)

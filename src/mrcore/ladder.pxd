@@ -15,7 +15,7 @@ cimport cython
 
 from mrcore.kernels cimport imbalance
 from mrcore.owned cimport owned_add, owned_list_t
-from mrcore.types cimport lots_t, side_t, tick_t
+from mrcore.types cimport MAX_LOTS, lots_t, side_t, tick_t
 
 
 cdef extern from *:
@@ -99,8 +99,8 @@ cdef inline lots_t book_set(book_t* b, side_t side, tick_t tick, lots_t lots) no
 
 
 cdef inline bint book_row(book_t* b, side_t side, tick_t tick, lots_t lots) noexcept nogil:
-    """One row of a tape: side 0 clears the book. False when lots is negative: not applied."""
-    if cython.unlikely(lots < 0):
+    """One row of a tape: side 0 clears the book. False when lots is no size: not applied."""
+    if cython.unlikely(<uint64_t>lots > <uint64_t>MAX_LOTS):
         return False
     if cython.unlikely(side == 0):
         book_clear(b)

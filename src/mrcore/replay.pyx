@@ -316,7 +316,7 @@ local int64])
         if not self.fed and len(trades) == 5:
             r.two_books = self.depth        # every row is received after it happened
         self.fed = True
-        if r.interval > 0 and r.first_sample == NEVER:
+        if r.interval > 0 and r.events == 0:    # earlier rows of the other stream may come late
             first = NEVER
             if r.deltas.n > 0:
                 first = tape_local(&r.deltas, 0)

@@ -1,7 +1,7 @@
 """Rows of one stream of a recorded market: checked at the door, appended chunk by chunk."""
 from libc.stdint cimport INT64_MIN, int8_t, int32_t, int64_t
 
-from mrcore.types cimport nanos_t
+from mrcore.types cimport MAX_LOTS, nanos_t
 
 import numpy as np
 
@@ -17,9 +17,9 @@ cdef Py_ssize_t first_bad_row(const int64_t[::1] time, const int8_t[::1] side,
             return i
         before = time[i]
         if book:
-            if side[i] < -1 or side[i] > 1 or lots[i] < 0:
+            if side[i] < -1 or side[i] > 1 or not 0 <= lots[i] <= MAX_LOTS:
                 return i
-        elif (side[i] != 1 and side[i] != -1) or lots[i] <= 0:
+        elif (side[i] != 1 and side[i] != -1) or not 0 < lots[i] <= MAX_LOTS:
             return i
     return -1
 
@@ -65,8 +65,8 @@ cdef int tape_check(tape_t* t, str name, tuple old, tuple columns, nanos_t earli
         raise ValueError(
             f"{name} row {bad}: time {time[bad]}, side {side[bad]}, tick {tick[bad]}, lots "
             f"{lots[bad]}; expected times that never fall and start at {earliest} or later, "
-            "tick >= 0, and " + ("side -1, 0 or 1, lots >= 0" if book
-                                 else "side -1 or 1, lots > 0"))
+            f"tick >= 0, lots at most {MAX_LOTS}, and " + ("side -1, 0 or 1, lots >= 0" if book
+                                                           else "side -1 or 1, lots > 0"))
     if len(columns) == 5:
         local = columns[4]
         if t.n > 0:

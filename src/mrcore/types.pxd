@@ -6,6 +6,13 @@ as int32, so that an event costs 21 bytes.
 """
 from libc.stdint cimport int8_t, int32_t, int64_t
 
+cdef extern from *:
+    """
+    /* Largest size, below 2**53: exact as a float, and a thousand of them add up in an int64. */
+    #define MRCORE_MAX_LOTS 9000000000000000LL
+    """
+    const int64_t MAX_LOTS "MRCORE_MAX_LOTS"
+
 ctypedef int64_t nanos_t
 ctypedef int64_t tick_t
 ctypedef int64_t lots_t

@@ -42,6 +42,14 @@ def test_each_row_is_the_run_under_its_preset(patient, compared):
         assert row["rested_filled_pct"] == pytest.approx(share)
 
 
+def test_an_order_that_only_takes_does_not_rest(market):
+    result = run(market | {"execution": {"mode": "aggressive"}})
+    assert len(result.fills) > 20
+    assert (result.presets["rested"] == 0).all()
+    assert result.presets["rested_filled_pct"].isna().all()
+    assert (result.presets["maker_pct"] == 0.0).all()
+
+
 def test_a_kinder_answer_fills_more(compared):
     assert compared.presets["rested_filled_pct"].is_monotonic_decreasing
     first, last = compared.presets.iloc[0], compared.presets.iloc[-1]
@@ -64,15 +72,16 @@ def test_the_queue_is_the_configured_model(patient, compared):
     assert len(fills) >= 3  # models that are close may fill alike
 
 
-def test_a_table_is_a_model(patient, tmp_path):
+def test_a_table_is_a_model(patient, compared, tmp_path):
     share = np.linspace(0.0, 1.0, 1001)
     behind = (1 - share) ** 3 / ((1 - share) ** 3 + share**3)
     (tmp_path / "fit.yaml").write_text(f"table: {behind.tolist()}\n")
     config = patient | {"queue": {"model": "table", "table": str(tmp_path / "fit.yaml")}}
     fitted = run(config)
-    power = run(patient)
-    both = [fitted.presets.loc[1, "turnover"], power.presets.loc[1, "turnover"]]
-    assert both[0] == pytest.approx(both[1], rel=0.05)
+    columns = compared.presets.columns.drop("model")
+    pd.testing.assert_frame_equal(fitted.presets[columns], compared.presets[columns])
+    backwards = run(patient | {"queue": {"model": "table", "table": behind[::-1].tolist()}})
+    assert backwards.presets.loc[1, "fills"] != compared.presets.loc[1, "fills"]
     # The manifest holds the table: a rerun needs no file.
     folder = save_run(fitted, tmp_path / "runs")
     (tmp_path / "fit.yaml").unlink()

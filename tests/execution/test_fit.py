@@ -140,6 +140,13 @@ def test_the_table_is_the_constrained_maximum(shape):
     np.testing.assert_allclose(mine.table[1:-1], best.x, atol=2e-3)
 
 
+def test_errors_by_size_are_those_of_many_samples():
+    fits = [fit_power(drawn(2000, seed, lambda x: 1 - x)) for seed in range(60)]
+    z = np.array([(fit.power - 1.0) / fit.se for fit in fits])
+    assert abs(z.mean()) < 4 / np.sqrt(60)
+    assert 0.75 < z.std() < 1.3
+
+
 def test_errors_of_the_table_are_those_of_many_samples():
     fits = [fit_table(drawn(3000, seed, lambda x: 1 - x), 6) for seed in range(60)]
     tables = np.array([fit.table for fit in fits])[:, 1:-1]

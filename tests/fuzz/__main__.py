@@ -1,4 +1,4 @@
-"""``python -m tests.fuzz [EVENTS] [SEED]``: a long run; ``--round TARGET NUMBER`` plays one again."""
+"""``python -m tests.fuzz [EVENTS] [SEED]``; ``--round TARGET NUMBER`` plays one round again."""
 
 import argparse
 import faulthandler

@@ -3,6 +3,7 @@
 import numpy as np
 
 MAX_TICK = 2**31 - 1
+LARGEST = 9 * 10**15 - 1  # size
 REGIMES = ("calm", "calm", "storm", "jumps", "wide", "huge", "empty", "crossed")
 
 
@@ -32,7 +33,7 @@ class Feed:
         tick = np.clip(middle - side * away, 0, MAX_TICK)
         lots = rng.integers(1, 50, n)
         if regime == "huge":
-            edges = np.array([1, 2**31, 2**53 - 1, 2**53 + 1, 2**60, 2**62])
+            edges = np.array([1, 2**31, 2**52 + 1, LARGEST - 1, LARGEST])
             lots = rng.choice(edges, n)
         lots[rng.random(n) < (0.9 if regime == "empty" else 0.3)] = 0
         if rng.random() < 0.3:

@@ -3,12 +3,14 @@
 A twin is fed in other chunks, and is replaced by a copy of itself now and then.
 """
 
+import pickle
 from collections import Counter
 from typing import Any
 
 import numpy as np
 
 from mrcore.exchange import EVENTS, QUEUE_MODELS, REASONS, SELF_TRADE_MODES, TIFS
+from mrcore.latency import Latency
 from mrcore.replay import Replay
 
 from .feeds import REGIMES, Feed, pieces
@@ -21,6 +23,7 @@ COVERS = (
 )
 MODELS = tuple(model for model in QUEUE_MODELS if model not in ("kernel", "fifo"))
 CHUNK = 200
+START = 10**18
 TICK, LOT, MULTIPLIER, MAKER, TAKER = 0.5, 0.25, 2.0, -0.0001, 0.0005
 FINAL = {EVENTS.index(name) for name in ("filled", "cancelled", "expired", "rejected")}
 Columns = tuple[np.ndarray, ...]
@@ -29,13 +32,17 @@ Columns = tuple[np.ndarray, ...]
 def play(rng: np.random.Generator, events: int, seen: Counter[str]) -> None:
     """Play one round."""
     options = some_options(rng)
-    seen[f"replay: {options['queue_model']}"] += 1
     local = rng.random() < 0.3
+    if (
+        local
+    ):  # a trade that overtakes an earlier delta would have to be fed with it for the samples
+        options["sample_interval_ns"] = 0
+    seen[f"replay: {options['queue_model']}"] += 1
     seen["replay: local times"] += local
     one, two = Replay(TICK, LOT, **options), Replay(TICK, LOT, **options)
     feed = Feed(rng)
     feed.middle = min(feed.middle, 2**29)
-    start, received, chunks = 10**18, [0, 0], []
+    start, received, chunks = START, [0, 0], []
     for _ in range(events // CHUNK):
         regime = str(rng.choice(REGIMES))
         seen[f"replay: {regime}"] += 1
@@ -61,6 +68,9 @@ def play(rng: np.random.Generator, events: int, seen: Counter[str]) -> None:
             two.advance(now)
             state(one, two)
             act(rng, one, two, ids, seen)
+            if rng.random() < 0.02:
+                two = two.copy() if rng.random() < 0.5 else pickle.loads(pickle.dumps(two))
+                seen["replay: copied"] += 1
             now += max(1, (end - start) // int(rng.integers(2, 12)))
     for replay in (one, two):
         replay.finish()
@@ -89,8 +99,7 @@ def some_options(rng: np.random.Generator) -> dict[str, Any]:
         "self_trade": str(rng.choice(SELF_TRADE_MODES)),
         "max_open_orders": int(rng.choice([0, 0, 3])),
         "rate_limit": (2, 10 * unit) if rng.random() < 0.2 else None,
-        "entry_latency_ns": int(rng.integers(0, 3)) * unit,
-        "response_latency_ns": int(rng.integers(0, 3)) * unit,
+        "latency": some_latency(rng, unit),
         "feed_latency_ns": int(rng.integers(0, 3)) * unit,
         "maker_fee": MAKER,
         "taker_fee": TAKER,
@@ -104,6 +113,20 @@ def some_options(rng: np.random.Generator) -> dict[str, Any]:
     if model == "table":
         options["queue_table"] = np.sort(rng.random(5))
     return options
+
+
+def some_latency(rng: np.random.Generator, unit: int) -> Latency:
+    kind = rng.integers(3)
+    if kind == 0:
+        return Latency.constant(*(int(x) * unit for x in rng.integers(0, 3, 4)))
+    if kind == 1:
+        return Latency.sampled(
+            np.sort(rng.integers(0, 5, 4)) * unit, np.sort(rng.integers(0, 5, 4)) * unit, seed=3
+        )
+    sent = START + np.sort(rng.choice(10_000, 20, replace=False)) * unit * 1_000
+    there = sent + rng.integers(1, 5, 20) * unit
+    there[rng.random(20) < 0.2] = 0  # lost
+    return Latency.recorded(sent, there, np.maximum(sent, there) + rng.integers(1, 5, 20) * unit)
 
 
 def tape(rng: np.random.Generator, feed: Feed, regime: str, start: int) -> tuple[Columns, Columns]:
@@ -145,7 +168,8 @@ def refused_rows(
         (2, -1),
         (3, -1),
         (3, -(2**63)),
-    ][rng.integers(6)]
+        (3, 2**53),
+    ][rng.integers(7)]
     at = max(at, 1) if which == 0 and len(good[0]) > 1 else at
     bad[which][at] = value
     name = ("deltas", "trades")[stream]
@@ -203,25 +227,30 @@ def act(
             for replay in (one, two):
                 replay.quote(bid, ask, lots, levels=levels, keep=keep)
         elif kind == "bad":
-            events = len(one.order_events())
-            wrong = [
-                lambda: one.submit(0, tick, lots),
-                lambda: one.submit(side, -1, lots),
-                lambda: one.submit(side, tick, 0),
-                lambda: one.submit(side, tick, -(2**63)),
-                lambda: one.submit(side, tick, lots, "gtx"),
-                lambda: one.cancel(2**62),
-                lambda: one.cancel(-1),
-                lambda: one.replace(0, tick, lots),
-                lambda: one.advance(one.time_ns - 1),
-                lambda: one.advance(2**62),
-                lambda: one.wait_next(-1),
-                lambda: one.quote(bid, ask, 0),
-            ]
-            at = int(rng.integers(len(wrong)))
-            assert refusal(wrong[at]) is not None, at
-            assert len(one.order_events()) == events
+            refused_call(rng, one, (side, tick, lots, bid, ask))
             seen["replay: refused call"] += 1
+
+
+def refused_call(rng: np.random.Generator, replay: Replay, terms: tuple[Any, ...]) -> None:
+    side, tick, lots, bid, ask = terms
+    wrong = [
+        lambda: replay.submit(0, tick, lots),
+        lambda: replay.submit(side, -1, lots),
+        lambda: replay.submit(side, tick, 0),
+        lambda: replay.submit(side, tick, -(2**63)),
+        lambda: replay.submit(side, tick, lots, "gtx"),
+        lambda: replay.cancel(2**62),
+        lambda: replay.cancel(-1),
+        lambda: replay.replace(0, tick, lots),
+        lambda: replay.advance(replay.time_ns - 1),
+        lambda: replay.advance(2**62),
+        lambda: replay.wait_next(-1),
+        lambda: replay.quote(bid, ask, 0),
+    ]
+    events = len(replay.order_events())
+    at = int(rng.integers(len(wrong)))
+    assert refusal(wrong[at]) is not None, at
+    assert len(replay.order_events()) == events
 
 
 def state(one: Replay, two: Replay) -> None:
@@ -260,7 +289,8 @@ def orders(replay: Replay, options: dict[str, Any], seen: Counter[str]) -> None:
         log["event"], [k for k, name in enumerate(EVENTS) if name.endswith("requested")]
     )
     local |= log["event"] == EVENTS.index("submitted")
-    for clock in (log[local], log[~local]):
+    lost = log["reason"] == REASONS.index("lost")  # never came to the exchange
+    for clock in (log[local], log[~local & ~lost]):
         assert np.all(np.diff(clock["time"]) >= 0)
     for code, count in zip(*np.unique(log["event"], return_counts=True), strict=True):
         seen[f"replay: {EVENTS[code]}"] += int(count)

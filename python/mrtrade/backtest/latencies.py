@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mrtrade.config import BacktestConfig
+from mrtrade.data.streams import LocalEvents
 from mrtrade.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -23,8 +24,8 @@ def order_latency(config: BacktestConfig, tape: Tape) -> Latency:
     given = config.latency
     if given.orders == "table" and given.table is not None:
         return _measured(given.table)
-    if given.orders == "feed":
-        return Latency.from_feed(tape.deltas[0], tape.deltas[4])
+    if given.orders == "feed" and isinstance(tape.deltas, LocalEvents):
+        return Latency.from_feed(tape.deltas.time, tape.deltas.local)
     if given.orders == "lognormal" and given.sigma is not None:
         return Latency.lognormal(
             given.entry_ns,

@@ -246,8 +246,8 @@ def cancellations(log: OrderLog, probes: Probes, horizon_ns: int) -> Cancellatio
         for first, last in zip(arrival[at].tolist(), watched[at].tolist(), strict=True):
             if first < free:
                 continue
-            ahead = (level.added < first) & (level.gone >= first)
-            # the row after which nothing is before the probe
+            # the row after which nothing that came before the probe is left
+            ahead = level.added < first
             free = min(last, int(level.gone[ahead].max(initial=first - 1)) + 1)
             found.append(_seen(log, level, first, free))
     parts = [np.concatenate(part) for part in zip(*found, strict=True)] if found else []

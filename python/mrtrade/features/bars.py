@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from mrcore.replay import SAMPLE_COLUMNS, Replay
+from mrtrade.data.streams import LocalEvents
 from mrtrade.errors import DataError
 
 if TYPE_CHECKING:
@@ -92,10 +93,11 @@ def build_bars(
         ``time`` is the END of the bar on the local clock, UTC. Book columns are as of the end,
         flows over the bar: a bar without events repeats the book and has flows of 0.
     """
-    if len(tape.deltas) == 5:  # with the time at which each row was received
-        received = [columns[4] for columns in (tape.deltas, tape.trades) if len(columns[4])]
-        last = max(int(times[-1]) for times in received)
-        times = bar_times(int(tape.deltas[4][0]), last, interval_ns)
+    if isinstance(tape.deltas, LocalEvents) and isinstance(tape.trades, LocalEvents):
+        first, last = int(tape.deltas.local[0]), int(tape.deltas.local[-1])
+        if len(tape.trades.local):
+            last = max(last, int(tape.trades.local[-1]))
+        times = bar_times(first, last, interval_ns)
     else:
         times = bar_times(tape.start_ns, tape.end_ns, interval_ns, feed_latency_ns)
     if len(times) < 2:
