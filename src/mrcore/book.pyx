@@ -117,8 +117,10 @@ cdef class L2Book:
         lots : int
             New size in lots, >= 0; 0 removes the level.
         """
-        if (side != 1 and side != -1) or not 0 <= lots <= MAX_LOTS or not -MAX_TICK < tick < MAX_TICK:
-            raise ValueError(f"side must be 1 or -1, lots in [0, {MAX_LOTS}] and tick within {MAX_TICK:.0e}, "
+        if ((side != 1 and side != -1) or not 0 <= lots <= MAX_LOTS
+                or not -MAX_TICK < tick < MAX_TICK):
+            raise ValueError(f"side must be 1 or -1, lots in [0, {MAX_LOTS}] and tick within "
+                             f"{MAX_TICK:.0e}, "
                              f"were {side}, {lots} and {tick}")
         if self.waiting:
             self.apply(np.array([side], np.int8), np.array([tick], np.int32),
