@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from mrcore.account import Account
 from mrcore.exchange import EVENTS, QUEUE_MODELS, REASONS, SELF_TRADE_MODES, TIFS
 from mrcore.latency import Latency
 from mrcore.replay import Replay
@@ -16,12 +17,14 @@ from mrcore.replay import Replay
 from .feeds import REGIMES, Feed, pieces
 
 COVERS = (
-    *(f"replay: {name}" for name in (*REGIMES, *EVENTS, *filter(None, REASONS))),
+    *(f"replay: {name}" for name in (*REGIMES, *EVENTS)),
+    *(f"replay: {name}" for name in REASONS if name not in ("", "cleared")),  # of books by order
     *(f"replay: {model}" for model in QUEUE_MODELS if model not in ("kernel", "fifo")),
     *(f"replay: tif {tif}" for tif in TIFS),
     *(f"replay: {what}" for what in ("refused rows", "refused call", "copied", "local times")),
 )
 MODELS = tuple(model for model in QUEUE_MODELS if model not in ("kernel", "fifo"))
+LIQUIDATION = 0.01
 CHUNK = 200
 START = 10**18
 TICK, LOT, MULTIPLIER, MAKER, TAKER = 0.5, 0.25, 2.0, -0.0001, 0.0005
@@ -39,7 +42,15 @@ def play(rng: np.random.Generator, events: int, seen: Counter[str]) -> None:
         options["sample_interval_ns"] = 0
     seen[f"replay: {options['queue_model']}"] += 1
     seen["replay: local times"] += local
-    one, two = Replay(TICK, LOT, **options), Replay(TICK, LOT, **options)
+    margin = {"deposit": 10.0 ** rng.integers(2, 9), "initial_margin": 0.1}
+    margin |= {
+        "maintenance_margin": 0.05,
+        "liquidation_fee": LIQUIDATION,
+        "check_interval_ns": 10**8,
+    }
+    if rng.random() < 0.8:
+        margin = {}
+    one, two = (Replay(TICK, LOT, account=Account(**margin), **options) for _ in range(2))
     feed = Feed(rng)
     feed.middle = min(feed.middle, 2**29)
     start, received, chunks = START, [0, 0], []
@@ -264,12 +275,16 @@ def state(one: Replay, two: Replay) -> None:
 def accounts(replay: Replay, options: dict[str, Any]) -> None:
     """Cash, fees and position are what the fills make them."""
     position, cash, fees = 0, 0.0, 0.0
-    fills = replay.fills()
+    fills, log = replay.fills(), replay.order_events()
+    forced = log["reason"] == REASONS.index("liquidated")
+    forced = set(log["order_id"][forced & (log["event"] == EVENTS.index("submitted"))].tolist())
     assert np.all(np.diff(fills["time"]) >= 0)
     for fill in fills:
         side, lots = int(fill["side"]), int(fill["lots"])
         value = lots * LOT * (int(fill["tick"]) * TICK) * MULTIPLIER
         fee = value * (MAKER if fill["maker"] else TAKER)
+        if fill["order_id"] in forced:
+            fee = value * (TAKER + LIQUIDATION)
         assert np.isclose(fill["fee"], fee, rtol=1e-12, atol=0.0)
         position += side * lots
         cash -= side * value + float(fill["fee"])
