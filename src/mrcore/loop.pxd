@@ -89,7 +89,7 @@ ctypedef struct replay_t:
     nanos_t interval                # without `sample_time`: samples at its multiples
     nanos_t first_sample
     int64_t sample                  # next to be taken
-    int64_t market                  # next whose columns of the market are to be taken
+    int64_t market                  # next whose columns of the book are to be taken
     int64_t first_row               # sample that `rows` begins with
     double* rows
     Py_ssize_t rows_capacity

@@ -38,8 +38,8 @@ from mrcore.executor cimport (
 )
 from mrcore.owned cimport owned_add, owned_list_t
 from mrcore.sampler cimport (
-    MARKET_COLUMNS, sampler_book, sampler_free, sampler_gap, sampler_owned, sampler_row,
-    sampler_trade,
+    MARKET_COLUMNS, sampler_book, sampler_book_row, sampler_free, sampler_gap, sampler_owned,
+    sampler_trade, sampler_trades_row,
 )
 from mrcore.tape cimport (
     NEVER, tape_local, tape_message_end, tape_next, tape_next_local, tape_t,
@@ -72,7 +72,7 @@ cdef void loop_owned(replay_t* r, owned_list_t* owned) noexcept nogil:
 
 cdef void loop_forget(replay_t* r) noexcept nogil:
     """Drop the samples taken, the logs, and the orders that are known to be finished."""
-    cdef int64_t kept = r.market - r.sample     # rows that wait for the account's columns
+    cdef int64_t kept = r.market - r.sample     # rows that wait for their other columns
     if kept > 0:
         memmove(r.rows, r.rows + (r.sample - r.first_row) * N_COLUMNS,
                 kept * N_COLUMNS * sizeof(double))
@@ -116,33 +116,39 @@ cdef nanos_t loop_sample_time(const replay_t* r, int64_t sample) noexcept nogil:
 
 
 cdef void take_market(replay_t* r, const book_t* book) noexcept nogil:
-    """The market's columns of the next row: all that is received by its time, and no more."""
-    cdef exchange_t* x = &r.exchange
-    cdef tape_t* trades = &r.trades
+    """The book's columns of the next row: all that is received by its time, and no more."""
     cdef nanos_t at = loop_sample_time(r, r.market)
     cdef void* more = room(r, r.rows, r.market - r.first_row, &r.rows_capacity,
                            N_COLUMNS * sizeof(double))
     if more is NULL:
         return
     r.rows = <double*>more
-    while trades.sampled < trades.n and tape_local(trades, trades.sampled) <= at:
-        sampler_trade(&r.sampler, trades.side[trades.sampled], trades.tick[trades.sampled],
-                      trades.lots[trades.sampled])
-        trades.sampled += 1
-    sampler_row(&r.sampler, book, at, x.tick_size, x.lot_size, x.holding.multiplier,
-                r.rows + (r.market - r.first_row) * N_COLUMNS)
+    sampler_book_row(&r.sampler, book, at, r.exchange.tick_size, r.exchange.lot_size,
+                     r.rows + (r.market - r.first_row) * N_COLUMNS)
     r.market += 1
 
 
 cdef void take_sample(replay_t* r) noexcept nogil:
-    """Complete one row of SAMPLE_COLUMNS by the account, as the exchange has it."""
+    """Complete one row of SAMPLE_COLUMNS by the trades, and the account as the exchange has it.
+
+    Trades received by the sample's time are all fed only once that time is reached: their own
+    delay may be shorter than that of the message that replaced the sample's book.
+    """
     cdef exchange_t* x = &r.exchange
+    cdef tape_t* trades = &r.trades
+    cdef nanos_t at = loop_sample_time(r, r.sample)
     cdef double* out
     if r.market == r.sample:
         take_market(r, &r.book if r.two_books else &x.book)
     if r.failed:
         return
-    out = r.rows + (r.sample - r.first_row) * N_COLUMNS + MARKET_COLUMNS
+    out = r.rows + (r.sample - r.first_row) * N_COLUMNS
+    while trades.sampled < trades.n and tape_local(trades, trades.sampled) <= at:
+        sampler_trade(&r.sampler, trades.side[trades.sampled], trades.tick[trades.sampled],
+                      trades.lots[trades.sampled])
+        trades.sampled += 1
+    sampler_trades_row(&r.sampler, x.tick_size, x.lot_size, x.holding.multiplier, out)
+    out += MARKET_COLUMNS
     out[0] = x.holding.position * x.lot_size
     out[1] = x.holding.cash
     out[2] = x.holding.fees
@@ -236,7 +242,7 @@ cdef void receive(replay_t* r, nanos_t until) noexcept nogil:
             r.n_touches -= 1
     while trades.received < trades.n and tape_local(trades, trades.received) <= until:
         trades.received += 1
-    if loop_sample_time(r, r.market) == NEVER:
+    if loop_sample_time(r, r.sample) == NEVER:
         trades.sampled = trades.received
     if r.wake_feed and (r.known.time != before or trades.received != first):
         r.woken = FEED

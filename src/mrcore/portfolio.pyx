@@ -83,7 +83,7 @@ cdef class Portfolio:
         cdef Py_ssize_t i
         cdef int woken = TIMEOUT
         cdef bint ended = True
-        check_timeout(timeout_ns)
+        check_timeout(self.members[0].now, timeout_ns)
         for replay in self.replays:
             replay.started()
             replay.c.wake_feed = feed

@@ -47,4 +47,4 @@ cdef class Replay:
 
 
 cdef int check_until(nanos_t now, nanos_t until) except -1
-cdef int check_timeout(nanos_t timeout) except -1
+cdef int check_timeout(nanos_t now, nanos_t timeout) except -1
