@@ -18,11 +18,9 @@ cdef enum:
     MOST_LEVELS = 64        # of a ladder of quotes
 
 
-cdef enum wake_t:           # indices of replay.WAKES
-    TIMEOUT
-    FEED
-    FILL
-    END
+cdef enum:                  # what woke a replay that waits; both may
+    FEED = 1
+    FILL = 2
 
 
 ctypedef struct touch_t:    # the best prices after a message
@@ -96,7 +94,7 @@ ctypedef struct replay_t:
     # a call that waits
     bint wake_feed
     bint wake_fill
-    wake_t woken
+    int woken
     bint failed                     # out of memory, seen at the boundary
 
 

@@ -15,7 +15,7 @@ read when it arrives: one book serves both clocks. Without a delay, or when its 
 asked for, the received book is kept as a book of its own (`two_books`), to the same result.
 """
 from libc.math cimport NAN
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int8_t, int64_t, uint64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memmove
 
@@ -36,6 +36,7 @@ from mrcore.executor cimport (
     SEND, WAIT, action_t, executor_response, executor_sent, executor_step, executor_target,
     executor_timer, executor_watches,
 )
+from mrcore.orders cimport LIQUIDATED, MARGIN, REJECTED, REPLACE_REJECTED
 from mrcore.owned cimport owned_add, owned_list_t
 from mrcore.sampler cimport (
     MARKET_COLUMNS, sampler_book, sampler_book_row, sampler_free, sampler_gap, sampler_owned,
@@ -245,7 +246,7 @@ cdef void receive(replay_t* r, nanos_t until) noexcept nogil:
     if loop_sample_time(r, r.sample) == NEVER:
         trades.sampled = trades.received
     if r.wake_feed and (r.known.time != before or trades.received != first):
-        r.woken = FEED
+        r.woken |= FEED
 
 
 cdef nanos_t next_message(const replay_t* r) noexcept nogil:
@@ -264,6 +265,7 @@ cdef void respond(replay_t* r, nanos_t now) noexcept nogil:
     cdef exchange_t* x = &r.exchange
     cdef message_t m
     cdef int64_t order_id
+    cdef int8_t reason
     cdef working_t* w
     while bus_next(&x.responses, NEVER) <= now:
         m = bus_pop(&x.responses)
@@ -272,14 +274,19 @@ cdef void respond(replay_t* r, nanos_t now) noexcept nogil:
             r.position += x.orders[m.order].side * m.lots
             r.known_fills += 1
             if r.wake_fill:
-                r.woken = FILL
-        if is_final(m.event) or m.event == CANCEL_REJECTED:
+                r.woken |= FILL
+        if is_final(m.event) or m.event == CANCEL_REJECTED or m.event == REPLACE_REJECTED:
             w = working_find(&r.working, order_id)
             if w is not NULL and m.event == CANCEL_REJECTED:
                 w.leaving = False
+            elif w is not NULL and m.event == REPLACE_REJECTED:
+                w.tick = x.orders[m.order].tick
             elif w is not NULL:
                 working_drop(&r.working, w)
         if r.executing and order_id == r.executor.order:
+            if m.event == REJECTED:         # asked again, the answer would be the same
+                reason = x.orders[m.order].reason
+                r.executor.refused = reason == MARGIN or reason == LIQUIDATED
             executor_response(&r.executor, m.time, m.event, m.tick, m.lots)
 
 
@@ -575,7 +582,7 @@ cdef void loop_run(replay_t** replays, Py_ssize_t n, nanos_t until) noexcept nog
                     respond(r, front)
                     decide(r)
                     r.undecided = True
-                    woken |= r.woken != TIMEOUT
+                    woken |= r.woken != 0
             if woken or front == until:
                 until = front
                 break

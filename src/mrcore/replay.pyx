@@ -17,7 +17,7 @@ from mrcore.executor cimport check_terms, executor_init, executor_target
 from mrcore.l3 cimport L3Book
 from mrcore.latency cimport Latency, latency_state_t
 from mrcore.loop cimport (
-    END, MOST_LEVELS, N_COLUMNS, TIMEOUT, loop_cancel, loop_cancel_all, loop_failed, loop_forget,
+    FEED, FILL, MOST_LEVELS, N_COLUMNS, loop_cancel, loop_cancel_all, loop_failed, loop_forget,
     loop_free, loop_mid, loop_owned, loop_quote, loop_replace, loop_run, loop_submit, replay_t,
     requests_t, targets_t,
 )
@@ -46,7 +46,6 @@ SAMPLE_COLUMNS = (
     "spread_mean", "spread_max", "ofi", "vpin", "kyle_lambda",
     "position", "cash", "fees",
 )
-WAKES = ("timeout", "feed", "fill", "end")
 
 cdef enum:
     MOST_BITS = 53          # ticks and lots of an order: exact as doubles
@@ -361,14 +360,12 @@ local int64])
         check_timeout(r.now, timeout_ns)
         r.wake_feed = feed
         r.wake_fill = fill
-        r.woken = TIMEOUT
+        r.woken = 0
         try:
             self.go(r.now + timeout_ns)
         finally:
             r.wake_feed = r.wake_fill = False
-        if r.woken == TIMEOUT and self.at_end():
-            return WAKES[END]
-        return WAKES[r.woken]
+        return woken_by(r.woken, self.at_end())
 
     def finish(self):
         """Run until all data fed, and the answers to what was sent by then, have been received."""
@@ -592,7 +589,7 @@ local int64])
         until_ns : int
         on_fill, on_feed, on_timer : callable, optional
             Called with this replay when a fill is known, when data are received, and each
-            ``every_ns`` from now.
+            ``every_ns`` from now; at one time data come first, then the fill, then the timer.
         every_ns : int
             > 0 where there is an ``on_timer``.
         """
@@ -604,13 +601,13 @@ local int64])
         timer = self.c.now + every_ns if on_timer is not None else NEVER
         while self.c.now < until_ns or self.c.now == timer:     # a fill may come before it
             stop = min(until_ns, timer)
-            woken = self.wait_next(stop - self.c.now, feed=on_feed is not None,
-                                   fill=on_fill is not None)
-            if woken == "fill":
-                on_fill(self)
-            elif woken == "feed":
+            self.wait_next(stop - self.c.now, feed=on_feed is not None, fill=on_fill is not None)
+            woken = self.c.woken
+            if woken & FEED:
                 on_feed(self)
-            if self.c.now == timer and woken in ("timeout", "end"):
+            if woken & FILL:
+                on_fill(self)
+            if self.c.now == timer and not woken:
                 timer += every_ns
                 on_timer(self)
 
@@ -941,6 +938,15 @@ cdef int same_lengths(tuple columns) except -1:
     if len({len(c) for c in columns}) != 1:
         raise ValueError(f"columns differ in length: {[len(c) for c in columns]}")
     return 0
+
+
+cdef str woken_by(int woken, bint ended):
+    """Name of what ended a wait."""
+    if woken & FILL:
+        return "fill"
+    if woken & FEED:
+        return "feed"
+    return "end" if ended else "timeout"
 
 
 cdef int check_until(nanos_t now, nanos_t until) except -1:

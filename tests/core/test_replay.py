@@ -6,6 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mrcore.account import Account
+from mrcore.exchange import REASONS
 from mrcore.flow import VPIN
 from mrcore.replay import SAMPLE_COLUMNS, Replay
 
@@ -533,7 +535,7 @@ def test_a_sample_has_the_trades_that_came_sooner_than_a_delta_before_them():
     whole, parts = (Replay(TICK, LOT, sample_times=times) for _ in range(2))
     whole.feed(deltas, trades)
     parts.feed(deltas, NOTHING)
-    parts.advance(11)       # the delta that the sample at 15 does not know has happened
+    parts.advance(11)  # the delta that the sample at 15 does not know has happened
     parts.feed(NOTHING, trades)
     for r in (whole, parts):
         r.advance(40)
@@ -599,6 +601,40 @@ def test_a_timer_at_the_end_comes_after_a_fill_at_that_time():
     r.advance(10)
     r.submit(1, 100, 3)
     seen = []
-    r.run(25, every_ns=5, on_fill=lambda r: seen.append(("fill", r.time_ns)),
-          on_timer=lambda r: seen.append(("timer", r.time_ns)))
+    r.run(
+        25,
+        every_ns=5,
+        on_fill=lambda r: seen.append(("fill", r.time_ns)),
+        on_timer=lambda r: seen.append(("timer", r.time_ns)),
+    )
     assert seen == [("timer", 15), ("timer", 20), ("fill", 25), ("timer", 25)]
+
+
+def test_data_and_a_fill_received_at_one_time_are_both_called_back():
+    r = Replay(TICK, LOT, feed_latency_ns=MS, response_latency_ns=MS)
+    r.feed(columns([(0, 1, 99, 4), (0, -1, 101, 4)]), columns([(7 * MS, -1, 98, 1)]))
+    r.advance(2 * MS)
+    r.submit(1, 99, 3)
+    seen = []
+    r.run(20 * MS, on_fill=lambda r: seen.append("fill"), on_feed=lambda r: seen.append("feed"))
+    assert seen == ["feed", "fill"]
+
+
+def test_the_executor_does_not_ask_again_for_what_the_account_refused():
+    rows = [(0, 1, 99, 50), (0, -1, 101, 50)]
+    rows += [(k * MS, 1, 90, 1 + k) for k in range(10, 60)]
+    r = Replay(TICK, LOT, account=Account(10.0, initial_margin=0.5))
+    r.feed(columns(rows), columns([]))
+    r.advance(MS)
+    r.set_target(100, aggressive=True)
+    r.finish()
+    events = r.order_events()
+    assert [REASONS[i] for i in events["reason"] if i] == ["margin"]
+    r = Replay(TICK, LOT, account=Account(10.0, initial_margin=0.5))
+    r.feed(columns(rows), columns([]))
+    r.advance(MS)
+    r.set_target(100, aggressive=True)
+    r.advance(30 * MS)
+    r.set_target(1, aggressive=True)  # another target is tried
+    r.finish()
+    assert r.position_lots == 1
