@@ -119,9 +119,8 @@ cdef class L2Book:
         """
         if ((side != 1 and side != -1) or not 0 <= lots <= MAX_LOTS
                 or not -MAX_TICK < tick < MAX_TICK):
-            raise ValueError(f"side must be 1 or -1, lots in [0, {MAX_LOTS}] and tick within "
-                             f"{MAX_TICK:.0e}, "
-                             f"were {side}, {lots} and {tick}")
+            raise ValueError(f"side must be 1 or -1, lots >= 0 and at most {MAX_LOTS}, and tick "
+                             f"within {MAX_TICK:.0e}, were {side}, {lots} and {tick}")
         if self.waiting:
             self.apply(np.array([side], np.int8), np.array([tick], np.int32),
                        np.array([lots], np.int64))

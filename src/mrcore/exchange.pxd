@@ -2,7 +2,8 @@
 
 The recorded market does not react: own orders are neither in its book nor in each
 other's queues. The kernels that run at every event are inline here and cost next to
-nothing where no own order is touched; the rest is in the .pyx, its state in venue.pxd.
+nothing where no own order is touched. Its rooms: venue.pxd (state and logs), requests.pxd
+(our side), matching.pxd (an order meets the book), and the rest in the .pyx.
 """
 from libc.stdint cimport INT64_MAX, int8_t, int64_t
 
@@ -18,6 +19,10 @@ from mrcore.orders cimport (
 )
 from mrcore.owned cimport owned_list_t
 from mrcore.queue cimport queue_rule_t
+from mrcore.requests cimport (
+    exchange_find, exchange_forget, exchange_request_cancel, exchange_request_replace,
+    exchange_request_submit,
+)
 from mrcore.types cimport lots_t, nanos_t, side_t, tick_t
 from mrcore.venue cimport (
     BUY_STOPS, MARKS, SELL_STOPS, exchange_idle, exchange_mid, exchange_open, exchange_t, remember,
@@ -30,15 +35,7 @@ cdef int exchange_init(exchange_t* x, int64_t window) noexcept nogil
 cdef void exchange_free(exchange_t* x) noexcept nogil
 cdef void exchange_join(exchange_t* x, account_t* account, Py_ssize_t row) noexcept nogil
 cdef void exchange_owned(exchange_t* x, owned_list_t* owned) noexcept nogil
-cdef int64_t exchange_request_submit(
-    exchange_t* x, nanos_t now, side_t side, tick_t tick, lots_t lots, int8_t tif,
-    bint reduce_only, tick_t stop_tick, double decision_mid) noexcept nogil
-cdef void exchange_request_replace(
-    exchange_t* x, nanos_t now, int64_t order, tick_t tick, lots_t lots) noexcept nogil
-cdef void exchange_request_cancel(exchange_t* x, nanos_t now, int64_t order) noexcept nogil
 cdef void exchange_serve(exchange_t* x) noexcept nogil
-cdef int64_t exchange_find(const exchange_t* x, int64_t order_id) noexcept nogil
-cdef void exchange_forget(exchange_t* x) noexcept nogil
 cdef void exchange_clear(exchange_t* x, nanos_t now) noexcept nogil
 cdef void exchange_level(
     exchange_t* x, int side, int64_t key, lots_t before, lots_t after) noexcept nogil

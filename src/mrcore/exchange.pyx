@@ -45,34 +45,32 @@ partial fill):
   and replacing requests that it lets through in windows of the exchange's clock.
 """
 from libc.math cimport INFINITY, isnan
-from libc.stdint cimport INT64_MAX, int8_t, int64_t, uintptr_t
-from libc.stdlib cimport calloc, free
+from libc.stdint cimport INT64_MAX, int64_t, int8_t, uintptr_t
+from libc.stdlib cimport free
 from libc.string cimport memset
 
 from mrcore.account cimport account_allows, account_t
 from mrcore.book cimport (
     NO_KEY, book_clear, book_free, book_init, book_owned, ladder_key, ladder_next,
 )
-from mrcore.latency cimport (
-    CANCEL_LATENCY, REPLACE_LATENCY, SUBMIT_LATENCY, latency_entry,
-)
+from mrcore.matching cimport enter, next_level
 from mrcore.orders cimport (
-    ACCEPTED, CANCELLED, CANCEL_REJECTED, CANCEL_REQUESTED, CLEARED, EXPIRED, FILL_OR_KILL, FOK,
-    GTC, LIQUIDATED, LOST, MARGIN, MARKET, MAX_OPEN_ORDERS, NOT_MARKETABLE, NOT_OPEN, NO_LIQUIDITY,
-    NO_REASON, PARTIALLY_FILLED, POST_ONLY, RATE_LIMIT, REDUCE_ONLY, REJECTED, REPLACE_REJECTED,
-    REPLACE_REQUESTED, SELF_TRADE, SUBMITTED, TRIGGERED, WOULD_TAKE, WOULD_TRIGGER, bus_at,
-    bus_next, bus_pop, bus_push, fill_t, grown, is_final, message_t, order_event_t, order_t,
+    ACCEPTED, CANCELLED, CANCEL_REJECTED, CLEARED, EXPIRED, GTC, LIQUIDATED, MARGIN, MARKET,
+    MAX_OPEN_ORDERS, NOT_OPEN, NO_REASON, POST_ONLY, RATE_LIMIT, REDUCE_ONLY, REJECTED,
+    REPLACE_REJECTED, SUBMITTED, TRIGGERED, WOULD_TRIGGER, bus_next, bus_pop, fill_t, message_t,
+    order_event_t, order_t,
 )
 from mrcore.owned cimport owned_add, owned_list_t
 from mrcore.queue cimport (
     FIFO, KERNEL, STRICT, TABLE, behind_t, queue_depth, queue_executable, queue_model_t,
     queue_rule_t, queue_trade,
 )
-from mrcore.types cimport lots_t, nanos_t, side_t, tick_t
+from mrcore.requests cimport new_order
+from mrcore.types cimport lots_t, nanos_t, tick_t
 from mrcore.venue cimport (
-    ALLOW, BUY_STOPS, EXPIRE_BOTH, EXPIRE_MAKER, EXPIRE_TAKER, MARKS, SELL_STOPS, answer, change,
-    closable, displace, exchange_mid, exchange_open, exchange_t, fill, first_at, hear, log_event,
-    mid_between, place, place_in, reduce, remember, resize, taken_t, taking_at, waiting_t,
+    BUY_STOPS, MARKS, SELL_STOPS, answer, change, closable, displace, exchange_mid, exchange_open,
+    exchange_t, fill, first_at, log_event, mid_between, place, place_in, reduce, remember, resize,
+    taken_t, taking_at, waiting_t,
 )
 
 import ctypes
@@ -367,117 +365,7 @@ cdef void exchange_trigger(exchange_t* x, nanos_t now, tick_t tick) noexcept nog
                 change(x, now, o, EXPIRED, MARGIN)
 
 
-# ------------------------------------------------------------------------- orders that take
-
-
-cdef int64_t next_level(const exchange_t* x, int side, int64_t key, lots_t* lots) noexcept nogil:
-    """Key of the best displayed level below `key`, NO_KEY for none, and what is left of it."""
-    cdef int64_t level = ladder_next(&x.book.ladder[side], key, lots)
-    cdef Py_ssize_t k = taking_at(x, side, level)
-    if k < x.n_taken[side]:
-        lots[0] = max(lots[0] - x.taken[side][k].lots, 0)
-    return level
-
-
-cdef bint barred(exchange_t* x, nanos_t now, int other, int64_t key) noexcept nogil:
-    """Whether own orders at `key` or better stop one that comes; they end as the mode says."""
-    cdef order_t* o
-    while x.self_trade != ALLOW and x.greatest[other] >= key:
-        if x.self_trade != EXPIRE_TAKER:
-            o = &x.orders[x.waiting[other][0].order]
-            displace(x, other, 0)
-            change(x, now, o, EXPIRED, SELF_TRADE)
-        if x.self_trade != EXPIRE_MAKER:
-            return True
-    return False
-
-
-cdef bint fillable(const exchange_t* x, const order_t* o, int64_t limit) noexcept nogil:
-    """Whether the displayed sizes down to `limit` fill an order whole."""
-    cdef int other = o.side > 0
-    cdef lots_t lots = 0, total = 0
-    cdef int64_t key = next_level(x, other, -NO_KEY, &lots)
-    if x.self_trade == EXPIRE_TAKER or x.self_trade == EXPIRE_BOTH:
-        limit = max(limit, x.greatest[other] + 1)
-    while key >= limit:
-        total += lots
-        if total >= o.remaining or not x.partial_fills:
-            return True
-        key = next_level(x, other, key, &lots)
-    return False
-
-
-cdef void take(exchange_t* x, nanos_t now, order_t* o, int64_t limit, bint new) noexcept nogil:
-    """Execute an order against what is displayed down to `limit`; the rest waits or ends."""
-    cdef int other = o.side > 0
-    cdef double mid = exchange_mid(x)
-    cdef lots_t lots = 0
-    cdef int64_t key = next_level(x, other, -NO_KEY, &lots)
-    cdef bint marketable = key >= limit, stopped = False
-    # hftbacktest's: a GTC order finds all that it wants at its own price
-    cdef bint endless = marketable and o.tif == GTC and not x.remember_taking
-    while o.remaining > 0:
-        stopped = barred(x, now, other, max(key, limit))
-        if stopped or key < limit or (endless and x.partial_fills and key == limit):
-            break
-        if not x.partial_fills:
-            lots = o.remaining
-        lots = min(lots, o.remaining)
-        if lots > 0:
-            fill(x, now, o, -key if other else key, lots, False, mid)
-            if x.partial_fills:
-                remember(x, other, key, lots)
-        key = next_level(x, other, key, &lots)
-    if stopped:
-        change(x, now, o, EXPIRED, SELF_TRADE)
-    elif o.remaining > 0 and endless:
-        fill(x, now, o, o.tick, o.remaining, False, mid)
-    elif o.remaining > 0 and o.tif == GTC:
-        rest(x, now, o, new)
-    elif o.remaining > 0:
-        change(x, now, o, EXPIRED,
-               NO_LIQUIDITY if marketable or o.tif == MARKET else NOT_MARKETABLE)
-
-
 # ------------------------------------------------------------------------- requests arrive
-
-
-cdef void rest(exchange_t* x, nanos_t now, order_t* o, bint new) noexcept nogil:
-    """Let an order wait in the book."""
-    place(x, o, o.side < 0)
-    if new:
-        change(x, now, o, ACCEPTED, NO_REASON)
-        if o.remaining < o.lots:
-            o.status = PARTIALLY_FILLED
-
-
-cdef void enter(exchange_t* x, nanos_t now, order_t* o) noexcept nogil:
-    """An order meets the book: a new one, a replaced one or one that was triggered."""
-    cdef int other = o.side > 0
-    cdef bint new = o.status == SUBMITTED
-    cdef int64_t limit
-    if o.reduce_only:
-        if closable(x, o.side) == 0:
-            change(x, now, o, EXPIRED, REDUCE_ONLY)
-            return
-        if closable(x, o.side) < o.remaining:
-            resize(x, now, o, closable(x, o.side), REDUCE_ONLY)
-    if o.tif == MARKET:
-        limit = NO_KEY + 1
-    else:
-        limit = -o.tick if other else o.tick
-    if o.tif == POST_ONLY:
-        if (ladder_key(&x.book.ladder[other]) >= limit
-                or (x.self_trade != ALLOW and x.greatest[other] >= limit)):
-            change(x, now, o, EXPIRED, WOULD_TAKE)
-        else:
-            rest(x, now, o, new)
-    elif o.tif == FOK and not fillable(x, o, limit):
-        change(x, now, o, EXPIRED, FILL_OR_KILL)
-    else:
-        take(x, now, o, limit, new)
-        if x.n_reducing > 0:
-            reduce(x, now)
 
 
 cdef bint too_many(exchange_t* x, nanos_t now) noexcept nogil:
@@ -578,136 +466,3 @@ cdef void exchange_serve(exchange_t* x) noexcept nogil:
             amend(x, now, o, request.tick, request.lots)
         if bus_next(&x.responses, INT64_MAX) <= now:
             return
-
-
-# ------------------------------------------------------------------------- our side of it
-
-
-cdef void send(exchange_t* x, nanos_t now, int64_t order, int8_t event, tick_t tick,
-               lots_t lots) noexcept nogil:
-    """Send a request about an order."""
-    cdef order_t* o = &x.orders[order]
-    cdef int kind = SUBMIT_LATENCY
-    cdef int8_t lost = REJECTED
-    cdef message_t request
-    cdef nanos_t delay
-    if event == CANCEL_REQUESTED:
-        kind = CANCEL_LATENCY
-        lost = CANCEL_REJECTED
-    elif event == REPLACE_REQUESTED:
-        kind = REPLACE_LATENCY
-        lost = REPLACE_REJECTED
-    delay = latency_entry(&x.latency, kind, now)
-    log_event(x, now, o, event, NO_REASON)
-    if delay < 0:
-        if lost == REJECTED:
-            o.status = REJECTED
-            o.reason = LOST
-            o.time = now - delay
-        log_event(x, now - delay, o, lost, LOST)
-        hear(x, now - delay, o, lost, 0, 0)
-        return
-    request.time = now + delay
-    request.order = order
-    request.event = event
-    request.tick = tick
-    request.lots = lots
-    bus_push(&x.requests, request, &x.failed)
-
-
-cdef int64_t new_order(
-    exchange_t* x, nanos_t now, side_t side, tick_t tick, lots_t lots, int8_t tif,
-    bint reduce_only, tick_t stop_tick, double decision_mid
-) noexcept nogil:
-    """Take down an order; its index, or -1 when there is no memory."""
-    cdef Py_ssize_t order = x.n_orders
-    cdef void* more = grown(x.orders, order, &x.orders_capacity, sizeof(order_t), &x.failed)
-    cdef order_t* o
-    if more is NULL:
-        return -1
-    x.orders = <order_t*>more
-    x.last_id += 1
-    o = &x.orders[order]
-    o.time = now
-    o.order_id = x.last_id
-    o.status = SUBMITTED
-    o.side = side
-    o.tif = tif
-    o.tick = tick
-    o.lots = o.remaining = lots
-    o.decision_mid = decision_mid
-    o.stop_tick = stop_tick
-    o.reduce_only = reduce_only
-    o.reason = NO_REASON
-    x.n_orders += 1
-    return order
-
-
-cdef int64_t exchange_request_submit(
-    exchange_t* x, nanos_t now, side_t side, tick_t tick, lots_t lots, int8_t tif,
-    bint reduce_only, tick_t stop_tick, double decision_mid
-) noexcept nogil:
-    """Send an order at local time `now`; its index, or -1 when there is no memory."""
-    cdef int64_t order = new_order(x, now, side, tick, lots, tif, reduce_only, stop_tick,
-                                   decision_mid)
-    if order >= 0:
-        send(x, now, order, SUBMITTED, 0, 0)
-    return order
-
-
-cdef void exchange_request_replace(
-    exchange_t* x, nanos_t now, int64_t order, tick_t tick, lots_t lots
-) noexcept nogil:
-    """Ask at local time `now` for an order to get another price and size, `lots` > 0."""
-    send(x, now, order, REPLACE_REQUESTED, tick, lots)
-
-
-cdef void exchange_request_cancel(exchange_t* x, nanos_t now, int64_t order) noexcept nogil:
-    """Ask at local time `now` for an order to be withdrawn."""
-    send(x, now, order, CANCEL_REQUESTED, 0, 0)
-
-
-cdef int64_t exchange_find(const exchange_t* x, int64_t order_id) noexcept nogil:
-    """Index of an order, -1 when there is none, or no longer one."""
-    cdef int64_t low = 0, high = x.n_orders, middle
-    if not 0 < order_id <= x.last_id:
-        return -1
-    middle = high - 1 - (x.last_id - order_id)
-    if middle >= 0 and x.orders[middle].order_id == order_id:
-        return middle
-    while low < high:
-        middle = (low + high) >> 1
-        if x.orders[middle].order_id < order_id:
-            low = middle + 1
-        else:
-            high = middle
-    return low if low < x.n_orders and x.orders[low].order_id == order_id else -1
-
-
-cdef void exchange_forget(exchange_t* x) noexcept nogil:
-    """Drop the logs, and the finished orders of which no message is on its way."""
-    cdef int64_t* to = <int64_t*>calloc(x.n_orders + 1, sizeof(int64_t))
-    cdef Py_ssize_t i, kept = 0
-    cdef int where
-    if to is NULL:
-        x.failed = True
-        return
-    x.n_events = x.n_fills = 0
-    for i in range(x.requests.n):
-        to[bus_at(&x.requests, i).order] = 1
-    for i in range(x.responses.n):
-        to[bus_at(&x.responses, i).order] = 1
-    for i in range(x.n_orders):
-        if to[i] or not is_final(x.orders[i].status):
-            x.orders[kept] = x.orders[i]
-            to[i] = kept
-            kept += 1
-    x.n_orders = kept
-    for i in range(x.requests.n):
-        bus_at(&x.requests, i).order = to[bus_at(&x.requests, i).order]
-    for i in range(x.responses.n):
-        bus_at(&x.responses, i).order = to[bus_at(&x.responses, i).order]
-    for where in range(4):
-        for i in range(x.n_waiting[where]):
-            x.waiting[where][i].order = to[x.waiting[where][i].order]
-    free(to)

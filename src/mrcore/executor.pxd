@@ -39,6 +39,7 @@ ctypedef struct executor_t:
     double entry            # average entry price in ticks
     nanos_t entry_time
     bint late               # the passive phase is over
+    bint refused            # the account does not carry the target, until a new one
     side_t barred           # direction a stop or the holding time closed, until a new target
     nanos_t rejected        # time of the last refusal: look at a newer book before a retry
     working_t working
@@ -62,7 +63,7 @@ cdef void executor_sent(executor_t* e, int64_t order, const action_t* action) no
 
 cdef inline bint executor_gave_up(const executor_t* e) noexcept nogil:
     """Whether the rest of the target is dropped; a position that must close never is."""
-    return e.late and e.give_up and not e.aggressive and e.barred == 0
+    return e.barred == 0 and (e.refused or (e.late and e.give_up and not e.aggressive))
 
 
 cdef inline bint executor_watches(const executor_t* e) noexcept nogil:

@@ -55,7 +55,7 @@ cdef void executor_target(
     e.target = target
     e.target_time = now
     e.decision_mid = mid
-    e.late = False
+    e.late = e.refused = False
     if e.barred * target <= 0:
         e.barred = 0
 

@@ -6,7 +6,7 @@ any split of the trades gives the same bits. An object belongs to one thread at 
 """
 cimport cython
 from libc.math cimport NAN
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint8_t
 
 from mrcore.flow cimport kyle_bar, kyle_free, kyle_init, kyle_t, kyle_tstat, kyle_value
 from mrcore.grid cimport positive
@@ -14,6 +14,8 @@ from mrcore.rolling cimport check_window, pairs_restore, pairs_state
 from mrcore.types cimport lots_t, nanos_t, side_t
 
 import numpy as np
+
+cdef str REFUSED = "times must be >= 0 and not fall, sides 1, -1 or 0 and lots >= 0"
 
 
 cdef extern from *:
@@ -35,9 +37,8 @@ ctypedef struct bar_t:
     double mid_before       # at the last trade of the bar before; NaN: there was none
 
 
-cdef inline lots_t signed_lots(side_t side, lots_t lots) noexcept nogil:
-    """What the aggressor bought, negative when he sold."""
-    return ((side > 0) - (side < 0)) * lots
+cdef inline bint is_trade(side_t side, lots_t lots) noexcept nogil:
+    return lots >= 0 and <uint8_t>(side + 1) <= 2
 
 
 cdef inline bint bar_turn(
@@ -113,12 +114,11 @@ cdef class KyleBars:
 
     def update(self, nanos_t time, side_t side, lots_t lots, double mid):
         """Lambda of the bars complete at a trade; see `batch`."""
-        if not self.bar.now <= time < LATEST or lots < 0:
-            raise ValueError(f"times must be >= 0 and not fall and lots be >= 0, were {time} after "
-                             f"{self.bar.now} and {lots}")
+        if not (self.bar.now <= time < LATEST and is_trade(side, lots)):
+            raise ValueError(f"{REFUSED}, were {time} after {self.bar.now}, {side} and {lots}")
         if time - self.bar.start >= self.interval_ns:
             bar_turn(&self.bar, &self.kyle, time, self.interval_ns, self.lot_size)
-        self.bar.volume += signed_lots(side, lots)
+        self.bar.volume += side * lots
         self.bar.now = time
         self.bar.mid = mid
         return kyle_value(&self.kyle)
@@ -155,11 +155,12 @@ cdef class KyleBars:
         Raises
         ------
         ValueError
-            At the first time that falls or size below 0; the trades before it have been taken.
+            At the first trade that cannot be; those before it have been taken.
         """
-        cdef Py_ssize_t i = 0, n = time.shape[0], bars = 0
-        cdef nanos_t interval = self.interval_ns, start, now
+        cdef Py_ssize_t i = 0, n = time.shape[0], bars = 0, room
+        cdef nanos_t interval = self.interval_ns, border, now
         cdef lots_t volume
+        cdef double last
         cdef bar_t* bar = &self.bar
         cdef kyle_t* kyle = &self.kyle
         cdef int64_t[::1] end = np.empty(0, np.int64)
@@ -168,29 +169,26 @@ cdef class KyleBars:
         if side.shape[0] != n or lots.shape[0] != n or mid.shape[0] != n:
             raise ValueError("time, side, lots and mid differ in length")
         while i < n and valid:
-            # as many bars as trades would be too much new memory: it grows with the bars
-            end = np.resize(end, 2 * bars + 1024)
-            value = np.resize(value, 2 * bars + 1024)
+            # room for as many bars as trades would be too much new memory
+            room = 2 * bars + n // 64 + 1024
+            end, value = np.resize(end, room), np.resize(value, room)
             with nogil:
-                while bars < end.shape[0]:
-                    start, now, volume = bar.start, bar.now, bar.volume     # in registers
-                    while i < n and time[i] >= now and time[i] - start < interval and lots[i] >= 0:
-                        now = time[i]
-                        volume += signed_lots(side[i], lots[i])
+                while bars < room:
+                    now, volume, last, border = bar.now, bar.volume, bar.mid, bar.start + interval
+                    while i < n and now <= time[i] < border and is_trade(side[i], lots[i]):
+                        now, last = time[i], mid[i]
+                        volume += side[i] * lots[i]
                         i += 1
-                    bar.now, bar.volume = now, volume
-                    if i > 0:
-                        bar.mid = mid[i - 1]
-                    valid = i == n or (now <= time[i] < LATEST and lots[i] >= 0)
+                    bar.now, bar.volume, bar.mid = now, volume, last
+                    valid = i == n or (now <= time[i] < LATEST and is_trade(side[i], lots[i]))
                     if i == n or not valid:
                         break
-                    end[bars] = start + interval
+                    end[bars] = border
                     if bar_turn(bar, kyle, time[i], interval, self.lot_size):
                         value[bars] = kyle_value(kyle)
                         bars += 1
         if not valid:
-            raise ValueError(f"times must be >= 0 and not fall and lots be >= 0, were {time[i]} "
-                             f"and {lots[i]} at row {i}")
+            raise ValueError(f"{REFUSED}, were {time[i]}, {side[i]} and {lots[i]} at row {i}")
         return np.array(end[:bars]), np.array(value[:bars])
 
     def __reduce__(self):

@@ -18,11 +18,9 @@ cdef enum:
     MOST_LEVELS = 64        # of a ladder of quotes
 
 
-cdef enum wake_t:           # indices of replay.WAKES
-    TIMEOUT
-    FEED
-    FILL
-    END
+cdef enum:                  # what woke a replay that waits; both may
+    FEED = 1
+    FILL = 2
 
 
 ctypedef struct touch_t:    # the best prices after a message
@@ -89,14 +87,14 @@ ctypedef struct replay_t:
     nanos_t interval                # without `sample_time`: samples at its multiples
     nanos_t first_sample
     int64_t sample                  # next to be taken
-    int64_t market                  # next whose columns of the market are to be taken
+    int64_t market                  # next whose columns of the book are to be taken
     int64_t first_row               # sample that `rows` begins with
     double* rows
     Py_ssize_t rows_capacity
     # a call that waits
     bint wake_feed
     bint wake_fill
-    wake_t woken
+    int woken
     bint failed                     # out of memory, seen at the boundary
 
 

@@ -15,7 +15,7 @@ read when it arrives: one book serves both clocks. Without a delay, or when its 
 asked for, the received book is kept as a book of its own (`two_books`), to the same result.
 """
 from libc.math cimport NAN
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int8_t, int64_t, uint64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memmove
 
@@ -36,10 +36,11 @@ from mrcore.executor cimport (
     SEND, WAIT, action_t, executor_response, executor_sent, executor_step, executor_target,
     executor_timer, executor_watches,
 )
+from mrcore.orders cimport LIQUIDATED, MARGIN, REJECTED, REPLACE_REJECTED
 from mrcore.owned cimport owned_add, owned_list_t
 from mrcore.sampler cimport (
-    MARKET_COLUMNS, sampler_book, sampler_free, sampler_gap, sampler_owned, sampler_row,
-    sampler_trade,
+    MARKET_COLUMNS, sampler_book, sampler_book_row, sampler_free, sampler_gap, sampler_owned,
+    sampler_trade, sampler_trades_row,
 )
 from mrcore.tape cimport (
     NEVER, tape_local, tape_message_end, tape_next, tape_next_local, tape_t,
@@ -72,7 +73,7 @@ cdef void loop_owned(replay_t* r, owned_list_t* owned) noexcept nogil:
 
 cdef void loop_forget(replay_t* r) noexcept nogil:
     """Drop the samples taken, the logs, and the orders that are known to be finished."""
-    cdef int64_t kept = r.market - r.sample     # rows that wait for the account's columns
+    cdef int64_t kept = r.market - r.sample     # rows that wait for their other columns
     if kept > 0:
         memmove(r.rows, r.rows + (r.sample - r.first_row) * N_COLUMNS,
                 kept * N_COLUMNS * sizeof(double))
@@ -116,33 +117,39 @@ cdef nanos_t loop_sample_time(const replay_t* r, int64_t sample) noexcept nogil:
 
 
 cdef void take_market(replay_t* r, const book_t* book) noexcept nogil:
-    """The market's columns of the next row: all that is received by its time, and no more."""
-    cdef exchange_t* x = &r.exchange
-    cdef tape_t* trades = &r.trades
+    """The book's columns of the next row: all that is received by its time, and no more."""
     cdef nanos_t at = loop_sample_time(r, r.market)
     cdef void* more = room(r, r.rows, r.market - r.first_row, &r.rows_capacity,
                            N_COLUMNS * sizeof(double))
     if more is NULL:
         return
     r.rows = <double*>more
-    while trades.sampled < trades.n and tape_local(trades, trades.sampled) <= at:
-        sampler_trade(&r.sampler, trades.side[trades.sampled], trades.tick[trades.sampled],
-                      trades.lots[trades.sampled])
-        trades.sampled += 1
-    sampler_row(&r.sampler, book, at, x.tick_size, x.lot_size, x.holding.multiplier,
-                r.rows + (r.market - r.first_row) * N_COLUMNS)
+    sampler_book_row(&r.sampler, book, at, r.exchange.tick_size, r.exchange.lot_size,
+                     r.rows + (r.market - r.first_row) * N_COLUMNS)
     r.market += 1
 
 
 cdef void take_sample(replay_t* r) noexcept nogil:
-    """Complete one row of SAMPLE_COLUMNS by the account, as the exchange has it."""
+    """Complete one row of SAMPLE_COLUMNS by the trades, and the account as the exchange has it.
+
+    Trades received by the sample's time are all fed only once that time is reached: their own
+    delay may be shorter than that of the message that replaced the sample's book.
+    """
     cdef exchange_t* x = &r.exchange
+    cdef tape_t* trades = &r.trades
+    cdef nanos_t at = loop_sample_time(r, r.sample)
     cdef double* out
     if r.market == r.sample:
         take_market(r, &r.book if r.two_books else &x.book)
     if r.failed:
         return
-    out = r.rows + (r.sample - r.first_row) * N_COLUMNS + MARKET_COLUMNS
+    out = r.rows + (r.sample - r.first_row) * N_COLUMNS
+    while trades.sampled < trades.n and tape_local(trades, trades.sampled) <= at:
+        sampler_trade(&r.sampler, trades.side[trades.sampled], trades.tick[trades.sampled],
+                      trades.lots[trades.sampled])
+        trades.sampled += 1
+    sampler_trades_row(&r.sampler, x.tick_size, x.lot_size, x.holding.multiplier, out)
+    out += MARKET_COLUMNS
     out[0] = x.holding.position * x.lot_size
     out[1] = x.holding.cash
     out[2] = x.holding.fees
@@ -236,10 +243,10 @@ cdef void receive(replay_t* r, nanos_t until) noexcept nogil:
             r.n_touches -= 1
     while trades.received < trades.n and tape_local(trades, trades.received) <= until:
         trades.received += 1
-    if loop_sample_time(r, r.market) == NEVER:
+    if loop_sample_time(r, r.sample) == NEVER:
         trades.sampled = trades.received
     if r.wake_feed and (r.known.time != before or trades.received != first):
-        r.woken = FEED
+        r.woken |= FEED
 
 
 cdef nanos_t next_message(const replay_t* r) noexcept nogil:
@@ -258,6 +265,7 @@ cdef void respond(replay_t* r, nanos_t now) noexcept nogil:
     cdef exchange_t* x = &r.exchange
     cdef message_t m
     cdef int64_t order_id
+    cdef int8_t reason
     cdef working_t* w
     while bus_next(&x.responses, NEVER) <= now:
         m = bus_pop(&x.responses)
@@ -266,14 +274,19 @@ cdef void respond(replay_t* r, nanos_t now) noexcept nogil:
             r.position += x.orders[m.order].side * m.lots
             r.known_fills += 1
             if r.wake_fill:
-                r.woken = FILL
-        if is_final(m.event) or m.event == CANCEL_REJECTED:
+                r.woken |= FILL
+        if is_final(m.event) or m.event == CANCEL_REJECTED or m.event == REPLACE_REJECTED:
             w = working_find(&r.working, order_id)
             if w is not NULL and m.event == CANCEL_REJECTED:
                 w.leaving = False
+            elif w is not NULL and m.event == REPLACE_REJECTED:
+                w.tick = x.orders[m.order].tick
             elif w is not NULL:
                 working_drop(&r.working, w)
         if r.executing and order_id == r.executor.order:
+            if m.event == REJECTED:         # asked again, the answer would be the same
+                reason = x.orders[m.order].reason
+                r.executor.refused = reason == MARGIN or reason == LIQUIDATED
             executor_response(&r.executor, m.time, m.event, m.tick, m.lots)
 
 
@@ -569,7 +582,7 @@ cdef void loop_run(replay_t** replays, Py_ssize_t n, nanos_t until) noexcept nog
                     respond(r, front)
                     decide(r)
                     r.undecided = True
-                    woken |= r.woken != TIMEOUT
+                    woken |= r.woken != 0
             if woken or front == until:
                 until = front
                 break

@@ -1,7 +1,6 @@
 from collections.abc import Sequence
 from typing import Literal, Self, final
 
-from mrcore.replay import WAKES as WAKES
 from mrcore.replay import Replay
 
 @final

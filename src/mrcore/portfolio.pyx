@@ -4,11 +4,9 @@ from libc.stdlib cimport free, malloc
 
 cimport cython
 
-from mrcore.loop cimport END, TIMEOUT, loop_run, replay_t
-from mrcore.replay cimport Replay, check_timeout, check_until
+from mrcore.loop cimport loop_run, replay_t
+from mrcore.replay cimport Replay, check_timeout, check_until, woken_by
 from mrcore.types cimport nanos_t
-
-from mrcore.replay import WAKES
 
 
 @cython.final
@@ -81,23 +79,23 @@ cdef class Portfolio:
         """As `Replay.wait_next`, for whatever happens to any of them first."""
         cdef Replay replay
         cdef Py_ssize_t i
-        cdef int woken = TIMEOUT
+        cdef int woken = 0
         cdef bint ended = True
-        check_timeout(timeout_ns)
+        check_timeout(self.members[0].now, timeout_ns)
         for replay in self.replays:
             replay.started()
             replay.c.wake_feed = feed
             replay.c.wake_fill = fill
-            replay.c.woken = TIMEOUT
+            replay.c.woken = 0
         try:
             self.go(self.members[0].now + timeout_ns)
         finally:
             for i in range(self.n):
                 self.members[i].wake_feed = self.members[i].wake_fill = False
         for replay in self.replays:
-            woken = max(woken, <int>replay.c.woken)
+            woken |= replay.c.woken
             ended &= replay.at_end()
-        return WAKES[END if woken == TIMEOUT and ended else woken]
+        return woken_by(woken, ended)
 
     @property
     def time_ns(self):

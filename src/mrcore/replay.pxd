@@ -41,10 +41,10 @@ cdef class Replay:
     cdef bint at_end(self) noexcept
     cdef int free_to_run(self) except -1
     cdef int go(self, nanos_t until) except -1
-    cdef int kept(self, int64_t order_id) except -1
     cdef int deep(self) except -1
     cdef int in_order(self, const int64_t[::1] time) except -1
 
 
+cdef str woken_by(int woken, bint ended)
 cdef int check_until(nanos_t now, nanos_t until) except -1
-cdef int check_timeout(nanos_t timeout) except -1
+cdef int check_timeout(nanos_t now, nanos_t timeout) except -1

@@ -15,8 +15,6 @@ from mrcore.latency import Latency
 
 SAMPLE_COLUMNS: Final[tuple[str, ...]]
 
-WAKES: Final[tuple[str, ...]]
-
 # time, side, tick, lots, and perhaps the time it was received
 _Columns: TypeAlias = (
     tuple[NDArray[np.int64], NDArray[np.int8], NDArray[np.int32], NDArray[np.int64]]

@@ -17,7 +17,7 @@ from mrcore.executor cimport check_terms, executor_init, executor_target
 from mrcore.l3 cimport L3Book
 from mrcore.latency cimport Latency, latency_state_t
 from mrcore.loop cimport (
-    END, MOST_LEVELS, N_COLUMNS, TIMEOUT, loop_cancel, loop_cancel_all, loop_failed, loop_forget,
+    FEED, FILL, MOST_LEVELS, N_COLUMNS, loop_cancel, loop_cancel_all, loop_failed, loop_forget,
     loop_free, loop_mid, loop_owned, loop_quote, loop_replace, loop_run, loop_submit, replay_t,
     requests_t, targets_t,
 )
@@ -46,7 +46,6 @@ SAMPLE_COLUMNS = (
     "spread_mean", "spread_max", "ofi", "vpin", "kyle_lambda",
     "position", "cash", "fees",
 )
-WAKES = ("timeout", "feed", "fill", "end")
 
 cdef enum:
     MOST_BITS = 53          # ticks and lots of an order: exact as doubles
@@ -305,7 +304,7 @@ local int64])
         cdef replay_t* r = &self.c
         cdef tape_t kept = r.deltas
         cdef tuple before = self.deltas
-        cdef nanos_t first
+        cdef nanos_t first, late
         self.deltas = tape_attach(&r.deltas, "deltas", self.deltas, deltas, r.now)
         try:
             self.trades = tape_attach(&r.trades, "trades", self.trades, trades, r.now)
@@ -323,7 +322,8 @@ local int64])
             if r.trades.n > 0:
                 first = min(first, tape_local(&r.trades, 0))
             if first < NEVER:
-                r.first_sample = -(-first // r.interval) * r.interval
+                late = first % r.interval       # rounded down or to zero, as the build is
+                r.first_sample = first - late + (r.interval if late > 0 else 0)
         return 0
 
     def advance(self, nanos_t until_ns):
@@ -356,18 +356,16 @@ local int64])
             on its way.
         """
         cdef replay_t* r = &self.c
-        check_timeout(timeout_ns)
         self.started()
+        check_timeout(r.now, timeout_ns)
         r.wake_feed = feed
         r.wake_fill = fill
-        r.woken = TIMEOUT
+        r.woken = 0
         try:
             self.go(r.now + timeout_ns)
         finally:
             r.wake_feed = r.wake_fill = False
-        if r.woken == TIMEOUT and self.at_end():
-            return WAKES[END]
-        return WAKES[r.woken]
+        return woken_by(r.woken, self.at_end())
 
     def finish(self):
         """Run until all data fed, and the answers to what was sent by then, have been received."""
@@ -446,12 +444,14 @@ local int64])
         same_lengths((time_ns, side, tick, lots, tif, cancel_ns))
         self.in_order(sent)
         for i in range(n):
-            if ((sides[i] != 1 and sides[i] != -1) or ticks[i] < 0 or sizes[i] <= 0
-                    or not 0 <= tifs[i] < len(TIFS) or (cancel[i] and cancel[i] < sent[i])):
+            if ((sides[i] != 1 and sides[i] != -1) or not 0 <= ticks[i] < MOST
+                    or not 0 < sizes[i] < MOST or not 0 <= tifs[i] < len(TIFS)
+                    or (cancel[i] and cancel[i] < sent[i])):
                 raise ValueError(
-                    f"row {i}: expected side 1 or -1, tick >= 0, lots > 0, tif an index into "
-                    f"{TIFS} and cancel_ns 0 or {sent[i]} at the least, were {sides[i]}, "
-                    f"{ticks[i]}, {sizes[i]}, {tifs[i]} and {cancel[i]}")
+                    f"row {i}: expected side 1 or -1, tick in [0, {MOST}), lots in [1, "
+                    f"{MOST}), tif an index into {TIFS} and cancel_ns 0 or {sent[i]} "
+                    f"at the least, were {sides[i]}, {ticks[i]}, {sizes[i]}, {tifs[i]} and "
+                    f"{cancel[i]}")
         withdrawn = np.flatnonzero(cancel_ns)
         times = np.concatenate((time_ns, np.asarray(cancel_ns)[withdrawn]))
         by_time = np.argsort(times, kind="stable")
@@ -570,11 +570,13 @@ local int64])
         cdef tick_t bid = NO_KEY if bid_tick is None else bid_tick
         cdef tick_t ask = -NO_KEY if ask_tick is None else ask_tick
         self.started()
-        if (lots <= 0 or not 1 <= levels <= MOST_LEVELS or not 1 <= step_ticks < 1 << 32
-                or (bid < 0 and bid != NO_KEY) or ask < 0):
-            raise ValueError(f"expected lots > 0, levels in [1, {MOST_LEVELS}], step_ticks >= 1 "
-                             f"and prices >= 0, were {lots}, {levels}, {step_ticks}, {bid_tick} "
-                             f"and {ask_tick}")
+        if (not 0 < lots < MOST or not 1 <= levels <= MOST_LEVELS
+                or not 1 <= step_ticks < 1 << 32
+                or not (bid_tick is None or 0 <= bid < MOST)
+                or not (ask_tick is None or 0 <= ask < MOST)):
+            raise ValueError(f"expected lots in [1, {MOST}), levels in [1, {MOST_LEVELS}], "
+                             f"step_ticks >= 1 and prices in [0, {MOST}), were {lots}, {levels}, "
+                             f"{step_ticks}, {bid_tick} and {ask_tick}")
         loop_quote(&self.c, bid, ask, lots, levels, step_ticks, keep)
         self.check()
 
@@ -587,24 +589,25 @@ local int64])
         until_ns : int
         on_fill, on_feed, on_timer : callable, optional
             Called with this replay when a fill is known, when data are received, and each
-            ``every_ns`` from now.
+            ``every_ns`` from now; at one time data come first, then the fill, then the timer.
         every_ns : int
             > 0 where there is an ``on_timer``.
         """
         cdef nanos_t timer, stop
         self.started()
-        if on_timer is not None and every_ns < 1:
-            raise ValueError(f"every_ns must be > 0 for on_timer, was {every_ns}")
+        check_until(self.c.now, until_ns)
+        if on_timer is not None and not 0 < every_ns < NEVER:
+            raise ValueError(f"every_ns must be in (0, {NEVER}) for on_timer, was {every_ns}")
         timer = self.c.now + every_ns if on_timer is not None else NEVER
-        while self.c.now < until_ns:
+        while self.c.now < until_ns or self.c.now == timer:     # a fill may come before it
             stop = min(until_ns, timer)
-            woken = self.wait_next(stop - self.c.now, feed=on_feed is not None,
-                                   fill=on_fill is not None)
-            if woken == "fill":
-                on_fill(self)
-            elif woken == "feed":
+            self.wait_next(stop - self.c.now, feed=on_feed is not None, fill=on_fill is not None)
+            woken = self.c.woken
+            if woken & FEED:
                 on_feed(self)
-            if self.c.now == timer and woken in ("timeout", "end"):
+            if woken & FILL:
+                on_fill(self)
+            if self.c.now == timer and not woken:
                 timer += every_ns
                 on_timer(self)
 
@@ -709,6 +712,7 @@ local int64])
     def samples(self):
         """Rows of `SAMPLE_COLUMNS` taken so far, float64."""
         cdef Py_ssize_t n = self.c.sample - self.c.first_row
+        self.alone()
         out = np.empty((n, N_COLUMNS))
         cdef double[:, ::1] rows = out
         if n > 0:
@@ -717,14 +721,17 @@ local int64])
 
     def orders(self):
         """All orders as the exchange last knew them, ORDER_DTYPE."""
+        self.alone()
         return records(self.c.exchange.orders, self.c.exchange.n_orders, ORDER_DTYPE)
 
     def order_events(self):
         """The log of requests and of every change of an order, ORDER_EVENT_DTYPE."""
+        self.alone()
         return records(self.c.exchange.events, self.c.exchange.n_events, ORDER_EVENT_DTYPE)
 
     def fills(self):
         """Every execution, FILL_DTYPE."""
+        self.alone()
         return records(self.c.exchange.fills, self.c.exchange.n_fills, FILL_DTYPE)
 
     def drain(self):
@@ -933,6 +940,15 @@ cdef int same_lengths(tuple columns) except -1:
     return 0
 
 
+cdef str woken_by(int woken, bint ended):
+    """Name of what ended a wait."""
+    if woken & FILL:
+        return "fill"
+    if woken & FEED:
+        return "feed"
+    return "end" if ended else "timeout"
+
+
 cdef int check_until(nanos_t now, nanos_t until) except -1:
     if until < now:
         raise ValueError(f"cannot go back from {now} to {until}")
@@ -941,9 +957,9 @@ cdef int check_until(nanos_t now, nanos_t until) except -1:
     return 0
 
 
-cdef int check_timeout(nanos_t timeout) except -1:
-    if not 0 <= timeout < NEVER >> 2:
-        raise ValueError(f"timeout_ns must be in [0, {NEVER >> 2}), was {timeout}")
+cdef int check_timeout(nanos_t now, nanos_t timeout) except -1:
+    if not 0 <= timeout < NEVER - max(now, 0):
+        raise ValueError(f"timeout_ns must be in [0, {NEVER - max(now, 0)}), was {timeout}")
     return 0
 
 

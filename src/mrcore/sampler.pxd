@@ -1,7 +1,9 @@
 """What the received market is sampled for: the touch and the depth, and flows between samples.
 
-One book and one flow of trades on the local clock feed a `sampler_t`; `sampler_row` writes
-the columns. Sums are in ticks and lots; prices and base units appear in the row only.
+One book and one flow of trades on the local clock feed a `sampler_t`. `sampler_book_row` and
+`sampler_trades_row` write the columns, each for itself: the book of a sample may be gone
+before all the trades up to it are there. Sums are in ticks and lots; prices and base units
+appear in the rows only.
 """
 from libc.math cimport INFINITY, NAN, fabs
 from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t
@@ -21,7 +23,7 @@ from mrcore.types cimport lots_t, nanos_t, side_t, tick_t
 
 
 cdef enum:
-    MARKET_COLUMNS = 28         # written by `sampler_row`
+    MARKET_COLUMNS = 28         # written by the two rows
 
 
 ctypedef struct sampler_t:
@@ -62,13 +64,18 @@ cdef inline void sampler_pass(sampler_t* f, nanos_t now) noexcept nogil:
     f.since = now
 
 
-cdef inline void sampler_restart(sampler_t* f) noexcept nogil:
-    """A new interval begins with the touch as it stands."""
-    f.ofi_sum = f.notional = f.spread_ns = 0.0
-    f.n_messages = f.n_trades = f.bought = f.sold = 0
-    f.two_sided_ns = f.spread_max = 0
+cdef inline void sampler_restart_trades(sampler_t* f) noexcept nogil:
+    """A new interval begins without a trade."""
+    f.notional = 0.0
+    f.n_trades = f.bought = f.sold = 0
     f.trade_high = INT64_MIN
     f.trade_low = INT64_MAX
+
+
+cdef inline void sampler_restart_book(sampler_t* f) noexcept nogil:
+    """A new interval begins with the touch as it stands."""
+    f.ofi_sum = f.spread_ns = 0.0
+    f.n_messages = f.two_sided_ns = f.spread_max = 0
     f.mid2_high = INT64_MIN
     f.mid2_low = INT64_MAX
     if two_sided(f):
@@ -127,7 +134,8 @@ cdef inline int sampler_init(
     f.bid = NO_KEY
     f.ask = -NO_KEY
     f.mid_before = NAN
-    sampler_restart(f)
+    sampler_restart_book(f)
+    sampler_restart_trades(f)
     return failed
 
 
@@ -175,12 +183,10 @@ cdef inline void depths(const ladder_t* ladder, lots_t* sums) noexcept nogil:
         sums[3] += lots
 
 
-cdef inline void sampler_row(
-    sampler_t* f, const book_t* b, nanos_t now, double tick_size, double lot_size,
-    double multiplier, double* out
+cdef inline void sampler_book_row(
+    sampler_t* f, const book_t* b, nanos_t now, double tick_size, double lot_size, double* out
 ) noexcept nogil:
-    """The market's columns of one row, in the order of SAMPLE_COLUMNS; a new interval begins."""
-    cdef double mid
+    """The book's columns of one row, in the order of SAMPLE_COLUMNS; a new interval begins."""
     cdef lots_t bid[4]
     cdef lots_t ask[4]
     cdef int k
@@ -189,10 +195,6 @@ cdef inline void sampler_row(
     sampler_pass(f, now)
     out[0] = in_prices(book_bid(b), tick_size)
     out[2] = in_prices(book_ask(b), tick_size)
-    mid = 0.5 * (out[0] + out[2])
-    if mid == mid and f.mid_before == f.mid_before:
-        kyle_bar(&f.kyle, mid - f.mid_before, (f.bought - f.sold) * lot_size)
-    f.mid_before = mid
     out[1] = bid[0] * lot_size
     out[3] = ask[0] * lot_size
     for k in range(4):
@@ -203,6 +205,23 @@ cdef inline void sampler_row(
     out[11] = ask[3] * lot_size
     out[12] = microprice(out[0], out[1], out[2], out[3])
     out[13] = f.n_messages
+    out[21] = 0.5 * in_prices(f.mid2_high, tick_size)
+    out[22] = 0.5 * in_prices(f.mid2_low, tick_size)
+    out[23] = (f.spread_ns / <double>f.two_sided_ns * tick_size
+               if f.two_sided_ns > 0 else out[2] - out[0])
+    out[24] = f.spread_max * tick_size if f.mid2_low != INT64_MAX else NAN
+    out[25] = f.ofi_sum * lot_size
+    sampler_restart_book(f)
+
+
+cdef inline void sampler_trades_row(
+    sampler_t* f, double tick_size, double lot_size, double multiplier, double* out
+) noexcept nogil:
+    """The trades' columns of a row that has the book's; a new interval begins."""
+    cdef double mid = 0.5 * (out[0] + out[2])
+    if mid == mid and f.mid_before == f.mid_before:
+        kyle_bar(&f.kyle, mid - f.mid_before, (f.bought - f.sold) * lot_size)
+    f.mid_before = mid
     out[14] = f.n_trades
     out[15] = f.bought * lot_size
     out[16] = f.sold * lot_size
@@ -210,12 +229,6 @@ cdef inline void sampler_row(
     out[18] = in_prices(f.trade_high, tick_size)
     out[19] = in_prices(f.trade_low, tick_size)
     out[20] = f.last_trade * tick_size if f.last_trade > 0 else NAN
-    out[21] = 0.5 * in_prices(f.mid2_high, tick_size)
-    out[22] = 0.5 * in_prices(f.mid2_low, tick_size)
-    out[23] = (f.spread_ns / <double>f.two_sided_ns * tick_size
-               if f.two_sided_ns > 0 else out[2] - out[0])
-    out[24] = f.spread_max * tick_size if f.mid2_low != INT64_MAX else NAN
-    out[25] = f.ofi_sum * lot_size
     out[26] = vpin_value(&f.vpin)
     out[27] = kyle_value(&f.kyle)
-    sampler_restart(f)
+    sampler_restart_trades(f)

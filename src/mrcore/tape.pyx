@@ -54,7 +54,7 @@ cdef int tape_check(tape_t* t, str name, tuple old, tuple columns, nanos_t earli
                          f"{len(columns)} columns")
     if len({len(c) for c in columns}) != 1:
         raise ValueError(f"{name}: columns differ in length: {[len(c) for c in columns]}")
-    if t.n > 0 and len(columns) + more != len(old):
+    if (t.n > 0 or len(old) > 4) and len(columns) + more != len(old):
         raise ValueError(f"{name}: had {len(old)} columns before, now {len(columns) + more}")
     time, side, tick, lots = columns[:4]
     if t.n > 0:

@@ -3,6 +3,8 @@ from libc.stdint cimport int64_t
 from libc.stdlib cimport realloc
 from libc.string cimport memmove
 
+cimport cython
+
 from mrcore.types cimport side_t, tick_t
 
 
@@ -51,6 +53,7 @@ cdef inline working_t* working_find(const working_list_t* list, int64_t order_id
     return &list.item[low] if low < end and list.item[low].order_id == order_id else NULL
 
 
+@cython.overflowcheck(False)    # which would take the difference of the addresses
 cdef inline void working_drop(working_list_t* list, working_t* order) noexcept nogil:
     """Take an order out."""
     cdef Py_ssize_t at = order - list.item - list.head

@@ -437,6 +437,44 @@ def test_prices_that_share_a_mark_are_told_apart():
     assert sizes(r) == [(50, near, 2)]
 
 
+def test_orders_are_found_by_id_when_others_have_been_forgotten():
+    """Live orders and those with messages on their way keep their ids, logs add up."""
+    rng = np.random.default_rng(3)
+    tape = market_tape(seed=3, n_deltas=4_000)
+    replays = [Replay(TICK, LOT, entry_latency_ns=MS, response_latency_ns=2 * MS) for _ in "ab"]
+    drained = []
+    for r in replays:
+        r.feed(*tape)
+    start, end = int(tape[0][0][0]) + 10**8, int(tape[0][0][-1])
+    ids = []
+    for at in np.sort(rng.integers(start, end, 400)).tolist():
+        side, lots, away = int(rng.choice([1, -1])), int(rng.integers(1, 300)), rng.integers(0, 4)
+        for r in replays:
+            r.advance(at)
+            touch = r.bid_tick if side > 0 else r.ask_tick
+            sent = r.submit(side, touch - side * int(away), lots, "post_only")
+        ids.append(sent)
+        kept = set(replays[0].orders()["order_id"].tolist())
+        asked = int(rng.choice(ids[-20:]))
+        if asked in kept:
+            for r in replays:
+                r.cancel(asked)
+        if rng.random() < 0.2:
+            drained.append(replays[0].drain())
+    for r in replays:
+        r.finish()
+    drained.append(replays[0].drain())
+    assert min(len(d["orders"]) for d in drained) < 60
+    for log in ("order_events", "fills"):
+        whole = getattr(replays[1], log)()
+        np.testing.assert_array_equal(np.concatenate([d[log] for d in drained]), whole)
+    assert len(whole) > 50
+    last = {int(o["order_id"]): o for d in drained for o in d["orders"]}
+    np.testing.assert_array_equal(
+        np.array([last[i] for i in sorted(last)], replays[1].orders().dtype), replays[1].orders()
+    )
+
+
 def test_bad_options_and_requests():
     for bad in [{"self_trade": "never"}, {"max_open_orders": -1}, {"rate_limit": (0, 5)},
                 {"rate_limit": (5, 0)}]:  # fmt: skip

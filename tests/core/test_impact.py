@@ -98,6 +98,8 @@ def test_bad_trades_are_refused_by_row():
     late = np.array([time[0], time[1], time[0]])
     for bad in (
         (late, side, lots),
+        (time, side * np.array([1, 1, 2], np.int8), lots),
+        (time, side * np.array([1, 1, -2], np.int8), lots),
         (time, side, lots * [1, 1, -1]),
         (time * [1, 1, -1], side, lots),
     ):

@@ -6,6 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mrcore.account import Account
+from mrcore.exchange import REASONS
 from mrcore.flow import VPIN
 from mrcore.replay import SAMPLE_COLUMNS, Replay
 
@@ -496,7 +498,7 @@ def test_quotes_stand_where_they_are_wanted_and_nowhere_else():
     r.advance(5 * MS)
     assert r.open_orders == 0
     for bad in ({"levels": 65}, {"levels": 0}, {"step_ticks": 0}, {"lots": 0}):
-        with pytest.raises(ValueError, match="expected lots > 0"):
+        with pytest.raises(ValueError, match="expected lots"):
             r.quote(**{"bid_tick": 99, "ask_tick": None, "lots": 1, **bad})
 
 
@@ -516,3 +518,123 @@ def test_callbacks_come_when_their_condition_holds_and_not_otherwise():
     expected = sorted([("feed", 8), ("fill", 9), ("feed", 31), *timers], key=lambda e: e[1])
     assert seen == expected
     assert r.time_ns == 40 * MS
+
+
+def received(*rows):
+    *rows, local = zip(*rows, strict=True)
+    return *columns(list(zip(*rows, strict=True))), np.array(local, np.int64)
+
+
+NOTHING = (*columns([]), np.empty(0, np.int64))
+
+
+def test_a_sample_has_the_trades_that_came_sooner_than_a_delta_before_them():
+    times = np.array([15, 30], np.int64)
+    deltas = received((1, 1, 100, 5, 2), (1, -1, 101, 5, 2), (10, 1, 99, 7, 20))
+    trades = received((11, 1, 101, 3, 12))
+    whole, parts = (Replay(TICK, LOT, sample_times=times) for _ in range(2))
+    whole.feed(deltas, trades)
+    parts.feed(deltas, NOTHING)
+    parts.advance(11)  # the delta that the sample at 15 does not know has happened
+    parts.feed(NOTHING, trades)
+    for r in (whole, parts):
+        r.advance(40)
+        assert column(r, "n_trades").tolist() == [1.0, 0.0]
+    assert whole.samples().tobytes() == parts.samples().tobytes()
+
+
+@pytest.mark.parametrize(("first", "rows"), [(17, 3), (20, 3), (-17, 10)])
+def test_sample_intervals_begin_with_the_first_data(first, rows):
+    r = Replay(TICK, LOT, sample_interval_ns=5)
+    r.feed(columns([(first, 1, 100, 5)]), columns([]))
+    r.advance(30)
+    assert len(r.samples()) == rows
+    assert not np.isnan(column(r, "bid")).any()
+
+
+def test_local_times_cannot_be_left_out_later():
+    r = Replay(TICK, LOT)
+    r.feed(received((1, 1, 100, 5, 2)), NOTHING)
+    r.advance(10)
+    r.feed(NOTHING, NOTHING)
+    with pytest.raises(ValueError, match="had 5 columns before"):
+        r.feed(columns([(20, 1, 101, 5)]), columns([]))
+
+
+def test_logs_are_not_read_while_another_thread_writes_them():
+    n = 10_000_000
+    r = Replay(TICK, LOT)
+    time = np.arange(n)
+    r.feed((time, np.ones(n, np.int8), np.full(n, 100, np.int32), time % 7 + 1), columns([]))
+    thread = threading.Thread(target=r.advance, args=(n,))
+    thread.start()
+    refused = 0
+    while thread.is_alive() and refused < 4:
+        refused = 0
+        for log in (r.fills, r.orders, r.order_events, r.samples):
+            try:
+                log()
+            except RuntimeError:
+                refused += 1
+    thread.join()
+    assert refused == 4
+
+
+def test_times_and_sizes_at_the_end_of_the_numbers():
+    r = Replay(TICK, LOT)
+    r.feed(columns([(1, 1, 100, 5), (1, -1, 102, 5)]), columns([]))
+    r.advance(0)
+    r.run(1_700_000_000_000_000_000)
+    for bid, ask, lots in ((100, 102, 1 << 62), (1 << 61, None, 1), (None, 1 << 60, 1)):
+        with pytest.raises(ValueError, match="expected lots"):
+            r.quote(bid, ask, lots)
+    r.advance((1 << 62) - 1)
+    with pytest.raises(ValueError, match="timeout_ns"):
+        r.wait_next(1)
+    with pytest.raises(ValueError, match="every_ns"):
+        r.run((1 << 62) - 1, on_timer=print, every_ns=1 << 62)
+
+
+def test_a_timer_at_the_end_comes_after_a_fill_at_that_time():
+    r = Replay(TICK, LOT, feed_latency_ns=5, response_latency_ns=5)
+    r.feed(columns([(1, 1, 100, 5), (1, -1, 102, 5)]), columns([(20, -1, 100, 50)]))
+    r.advance(10)
+    r.submit(1, 100, 3)
+    seen = []
+    r.run(
+        25,
+        every_ns=5,
+        on_fill=lambda r: seen.append(("fill", r.time_ns)),
+        on_timer=lambda r: seen.append(("timer", r.time_ns)),
+    )
+    assert seen == [("timer", 15), ("timer", 20), ("fill", 25), ("timer", 25)]
+
+
+def test_data_and_a_fill_received_at_one_time_are_both_called_back():
+    r = Replay(TICK, LOT, feed_latency_ns=MS, response_latency_ns=MS)
+    r.feed(columns([(0, 1, 99, 4), (0, -1, 101, 4)]), columns([(7 * MS, -1, 98, 1)]))
+    r.advance(2 * MS)
+    r.submit(1, 99, 3)
+    seen = []
+    r.run(20 * MS, on_fill=lambda r: seen.append("fill"), on_feed=lambda r: seen.append("feed"))
+    assert seen == ["feed", "fill"]
+
+
+def test_the_executor_does_not_ask_again_for_what_the_account_refused():
+    rows = [(0, 1, 99, 50), (0, -1, 101, 50)]
+    rows += [(k * MS, 1, 90, 1 + k) for k in range(10, 60)]
+    r = Replay(TICK, LOT, account=Account(10.0, initial_margin=0.5))
+    r.feed(columns(rows), columns([]))
+    r.advance(MS)
+    r.set_target(100, aggressive=True)
+    r.finish()
+    events = r.order_events()
+    assert [REASONS[i] for i in events["reason"] if i] == ["margin"]
+    r = Replay(TICK, LOT, account=Account(10.0, initial_margin=0.5))
+    r.feed(columns(rows), columns([]))
+    r.advance(MS)
+    r.set_target(100, aggressive=True)
+    r.advance(30 * MS)
+    r.set_target(1, aggressive=True)  # another target is tried
+    r.finish()
+    assert r.position_lots == 1

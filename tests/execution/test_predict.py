@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from mrcore.market import SyntheticMarket
+from mrcore.replay import Replay
 from mrtrade.errors import ConfigError
 from mrtrade.execution import (
     NEVER,
@@ -116,3 +117,30 @@ def test_what_is_no_table_is_refused(text, tmp_path):
     (tmp_path / "queue.yaml").write_text(text)
     with pytest.raises(ConfigError, match="no table"):
         read_table(tmp_path / "queue.yaml")
+
+
+def test_the_core_given_the_orders_themselves_is_the_truth(market):
+    """`fifo` in a replay of order-level data: another way to the same fills, to the nanosecond.
+
+    It shares what was filled among own orders; in finer lots there is enough for all probes.
+    """
+    run, log, probes = market
+    orders = [run.orders[c] for c in ("time", "kind", "order_id", "side", "tick", "lots")]
+    orders[-1] = orders[-1] * len(probes)
+    replay = Replay(1.0, run.lot_size / len(probes), queue_model="fifo")
+    replay.feed_orders(tuple(orders))
+    n = len(probes)
+    times = np.concatenate([probes.time, probes.time + HORIZON])
+    ids = [0] * n
+    for i in np.argsort(times, kind="stable").tolist():
+        replay.advance(int(times[i]))
+        if i < n:
+            ids[i] = replay.submit(int(probes.side[i]), int(probes.tick[i]), 1, "post_only")
+        else:
+            replay.cancel(ids[i - n])
+    replay.finish()
+    fills = replay.fills()
+    waits = np.full(n, NEVER)
+    at = np.searchsorted(ids, fills["order_id"])
+    waits[at] = fills["time"] - probes.time[at]
+    assert waits.tolist() == true_waits(log, probes, HORIZON).tolist()

@@ -21,7 +21,7 @@ from mrcore.replay import Replay
 from ..oracle import exchange as oracle
 from ..oracle.exchange import EXPIRED, FILLED, MARKET, NEW, PARTIALLY_FILLED, Submit, simulate
 from . import environment
-from .feeds import COLUMNS, CONSTANT, FEED_LATENCY, Delays, Feed, Schedule
+from .feeds import CONSTANT, FEED_LATENCY, Delays, Feed, Schedule, Tape
 
 OUTCOMES = Path(__file__).with_name("outcomes.npz")
 POWER = 3.0
@@ -117,7 +117,7 @@ def core(feed: Feed, schedule: Schedule, config: str, delays: Delays = CONSTANT)
 
 
 def run(
-    feed: Feed, schedule: Schedule, config: str, delays: Delays
+    feed: Feed | Tape, schedule: Schedule, config: str, delays: Delays
 ) -> tuple[Outcomes, np.ndarray, np.ndarray]:
     """Outcomes, fills and times of replacement of one replay."""
     model, exchange = config.split("/")
@@ -131,7 +131,7 @@ def run(
         latency=latency(delays),
         feed_latency_ns=FEED_LATENCY,
     )
-    replay.feed(feed.deltas, feed.trades)
+    feed.into(replay)
     for request in schedule.requests():
         replay.advance(request.time)
         if isinstance(request, Submit):
@@ -276,7 +276,7 @@ class Theirs(NamedTuple):
 class Job(NamedTuple):
     """A feed, and by configuration the requests and the orders of theirs that are wanted."""
 
-    feed: Feed
+    feed: Feed | Tape
     delays: Delays
     asked: dict[str, Requests]
     orders: dict[str, np.ndarray]
@@ -306,8 +306,7 @@ def write(path: Path, job: Job) -> None:
         "latency": np.array(job.delays),
         "configs": np.array(list(job.asked)),
     }
-    for name, columns in (("delta", job.feed.deltas), ("trade", job.feed.trades)):
-        data |= {f"{name}_{c}": v for c, v in zip(COLUMNS, columns, strict=True)}
+    data |= job.feed.named()
     for config, mine in job.asked.items():
         data |= {f"{config}/{name}": column for name, column in mine._asdict().items()}
     np.savez(path, **data)

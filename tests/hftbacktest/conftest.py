@@ -2,5 +2,5 @@
 
 import os
 
-live = ["test_live.py", "test_faults.py"]
+live = ["test_live.py", "test_faults.py", "test_order_level.py"]
 collect_ignore = [] if os.environ.get("MRTRADE_HFTBACKTEST") else live

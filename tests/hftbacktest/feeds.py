@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mrcore.l3 import KINDS
 from mrcore.market import SyntheticMarket
 from mrcore.replay import Replay
 
@@ -23,6 +24,8 @@ RECORDINGS = {
 }
 FEED_LATENCY = 1_000_000  # ns
 COLUMNS = ("time", "side", "tick", "lots")
+ADD, CANCEL, FILL, MODIFY = (KINDS.index(kind) for kind in ("add", "cancel", "fill", "modify"))
+EVENT_COLUMNS = ("time", "kind", "order_id", "side", "tick", "lots")
 TYPES = (np.int64, np.int8, np.int32, np.int64)
 
 
@@ -33,6 +36,49 @@ class Feed(NamedTuple):
     trades: tuple[np.ndarray, ...]
     tick_size: float
     lot_size: float
+
+    def into(self, replay: Replay) -> None:
+        replay.feed(self.deltas, self.trades)
+
+    def named(self) -> dict[str, np.ndarray]:
+        """The columns by the names that `run.py` has for them."""
+        parts = (("delta", self.deltas), ("trade", self.trades))
+        return {
+            f"{part}_{name}": column
+            for part, columns in parts
+            for name, column in zip(COLUMNS, columns, strict=True)
+        }
+
+
+class Tape(NamedTuple):
+    """An order-level feed: columns of `mrcore.replay.Replay.feed_orders`, and the grid."""
+
+    events: tuple[np.ndarray, ...]
+    tick_size: float
+    lot_size: float
+
+    def into(self, replay: Replay) -> None:
+        replay.feed_orders(self.events)
+
+    def named(self) -> dict[str, np.ndarray]:
+        """hftbacktest's events: a fill takes nothing off an order, what follows it does."""
+        rows, left = [], {}
+        for time, kind, order_id, side, tick, lots in zip(
+            *(column.tolist() for column in self.events), strict=True
+        ):
+            if kind == ADD:
+                rows.append((time, ADD, order_id, side, tick, lots))
+                left[order_id] = lots
+                continue
+            if kind == FILL:
+                rows.append((time, FILL, order_id, side, tick, lots))
+            left[order_id] -= lots
+            after = MODIFY if left[order_id] else CANCEL
+            rows.append((time, after, order_id, side, tick, left[order_id]))
+        columns = np.array(rows).T
+        return {
+            f"event_{name}": column for name, column in zip(EVENT_COLUMNS, columns, strict=True)
+        }
 
 
 class Schedule(NamedTuple):
@@ -156,10 +202,20 @@ def synthetic(seed: int, seconds: int = 60) -> Feed:
     return Feed(*run.tape(), run.tick_size, run.lot_size)
 
 
+def order_level(seed: int, seconds: int, scale: int) -> tuple[Feed, Tape]:
+    """Run the same market, with all of its orders, `scale` times as large."""
+    market = SyntheticMarket(seed, order_lots=(5.0, 1.0), market_lots=(12.0, 0.7))
+    run = market.run(seconds)
+    events = [run.orders[name] for name in EVENT_COLUMNS]
+    events[-1] = events[-1] * scale
+    feed = Feed(*run.tape(), run.tick_size, run.lot_size)
+    return feed, Tape(tuple(events), run.tick_size, run.lot_size / scale)
+
+
 def touch(feed: Feed, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Best bid and ask tick as known locally at each of the sorted times."""
     replay = Replay(feed.tick_size, feed.lot_size, feed_latency_ns=FEED_LATENCY)
-    replay.feed(feed.deltas, feed.trades)
+    feed.into(replay)
     best = np.empty((2, len(times)), np.int64)
     for i, time in enumerate(times.tolist()):
         replay.advance(time)

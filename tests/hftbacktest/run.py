@@ -5,6 +5,7 @@
 INPUT holds (times in ns, prices in ticks, sizes in lots)
     delta_time, delta_side, delta_tick, delta_lots      side 0 clears the book
     trade_time, trade_side, trade_tick, trade_lots
+or, of an order-level feed, event_time, _kind (of EVENTS), _order_id, _side, _tick, _lots; and
     tick_size, lot_size, feed_latency
     latency             (3, n): sent, at the exchange, answered; interpolated, constant if n = 1
     configs             names "<model>/<whole|partial>[/<what for>]"
@@ -31,15 +32,19 @@ from hftbacktest.order import FOK, IOC
 from numba import njit
 
 from hftbacktest import (
+    ADD_ORDER_EVENT,
     BUY_EVENT,
+    CANCEL_ORDER_EVENT,
     DEPTH_CLEAR_EVENT,
     DEPTH_EVENT,
     EXCH_EVENT,
+    FILL_EVENT,
     GTC,
     GTX,
     LIMIT,
     LOCAL_EVENT,
     MARKET,
+    MODIFY_ORDER_EVENT,
     SELL_EVENT,
     TRADE_EVENT,
     BacktestAsset,
@@ -48,6 +53,8 @@ from hftbacktest import (
 
 TIFS = np.array([GTC, GTX, IOC, GTC, FOK])  # in the order of mrcore.exchange.TIFS
 TYPES = np.array([LIMIT, LIMIT, LIMIT, MARKET, LIMIT])
+# in the order of mrcore.l3.KINDS
+EVENTS = np.array([0, ADD_ORDER_EVENT, CANCEL_ORDER_EVENT, FILL_EVENT, MODIFY_ORDER_EVENT])
 NEW, CANCEL, MODIFY, MODIFY_ANYHOW = range(4)
 POWER = 3.0
 MODELS = {
@@ -57,6 +64,7 @@ MODELS = {
     "power": lambda asset: asset.power_prob_queue_model(POWER),
     "power2": lambda asset: asset.power_prob_queue_model2(POWER),
     "power3": lambda asset: asset.power_prob_queue_model3(POWER),
+    "fifo": lambda asset: asset.l3_fifo_queue_model(),
 }
 LATENCY_DTYPE = np.dtype([(name, "i8") for name in ("req_ts", "exch_ts", "resp_ts", "_padding")])
 OUTCOME_DTYPE = np.dtype(
@@ -70,6 +78,19 @@ OUTCOME_DTYPE = np.dtype(
         ("maker", "?"),
     ]
 )
+
+
+def order_rows(data) -> np.ndarray:
+    """An order-level feed as hftbacktest's 64-byte rows."""
+    out = np.zeros(len(data["event_time"]), event_dtype)
+    party = np.where(data["event_side"] > 0, BUY_EVENT, SELL_EVENT)
+    out["ev"] = EXCH_EVENT | LOCAL_EVENT | party | EVENTS[data["event_kind"]]
+    out["exch_ts"] = data["event_time"]
+    out["local_ts"] = data["event_time"] + int(data["feed_latency"])
+    out["px"] = data["event_tick"] * float(data["tick_size"])
+    out["qty"] = data["event_lots"] * float(data["lot_size"])
+    out["order_id"] = data["event_order_id"]
+    return out
 
 
 def rows(data) -> np.ndarray:
@@ -142,8 +163,8 @@ def outcomes(hbt, out):
 def main(source: str, target: str) -> None:
     with np.load(source) as file:
         data = dict(file)
-    feed = rows(data)
-    for name in [name for name in data if name.startswith(("delta_", "trade_"))]:
+    feed = order_rows(data) if "event_time" in data else rows(data)
+    for name in [name for name in data if name.startswith(("delta_", "trade_", "event_"))]:
         del data[name]
     tick_size, lot_size = float(data["tick_size"]), float(data["lot_size"])
     sent, arrived, answered = data["latency"]

@@ -82,7 +82,7 @@ class Account:
     def fill(self, i, side, price, lots, maker):
         h, price = self.holdings[i], Fraction(price)
         maker_fee, taker_fee = self.fees(h)
-        rate = maker_fee if maker else taker_fee + (self.extra if self.halt_time else 0)
+        rate = maker_fee if maker else taker_fee + (0 if self.halt_time is None else self.extra)
         fee = h.notional(price, lots) * rate
         h.fees += fee
         quote = lots * h.unit * (1 if h.inverse else price)

@@ -89,10 +89,9 @@ def measure(
         in the book, ``rested_filled_pct`` is the share of them that had any fill while they did;
         ``maker_pct`` is the share of the turnover that passive fills made.
     """
-    from mrcore.exchange import EVENTS, TIFS
+    from mrcore.exchange import EVENTS
 
-    may_rest = np.isin(events["tif"], [TIFS.index("gtc"), TIFS.index("post_only")])
-    accepted = may_rest & (events["event"] == EVENTS.index("accepted"))
+    accepted = events["event"] == EVENTS.index("accepted")  # what only takes never is
     rested = len(np.unique(events["order_id"][accepted]))
     made = fills["is_maker"].to_numpy(bool)
     notional = fills["quantity"].to_numpy(np.float64)

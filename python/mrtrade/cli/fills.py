@@ -76,9 +76,10 @@ def grade(
     spans = _numbers("horizons", horizons, 0.001)
     places = _places(distances)
     _check_weight(weight)
-    log, lot, source = _orders(orders, lot_size, market, minutes, seed)
-    plan = Plan(lot, probes, seed, spans, places, weight, knots)
-    study = run_study(log, chosen, plan)
+    with console.status("orders, truth, and a replay for each model"):
+        log, lot, source = _orders(orders, lot_size, market, minutes, seed)
+        plan = Plan(lot, probes, seed, spans, places, weight, knots)
+        study = run_study(log, chosen, plan)
     shown = spans[len(spans) // 2]
     for table in (
         _rates(study.grade),
@@ -117,9 +118,10 @@ def fit(
     console = make_console()
     places = _places(distances)
     _check_weight(weight)
-    log, lot, source = _orders(orders, lot_size, market, minutes, seed)
-    plan = Plan(lot, probes, seed, (horizon,), places, weight, knots)
-    fits = fit_models(log, plan)
+    with console.status("orders, cancellations, fits"):
+        log, lot, source = _orders(orders, lot_size, market, minutes, seed)
+        plan = Plan(lot, probes, seed, (horizon,), places, weight, knots)
+        fits = fit_models(log, plan)
     console.print(_exponents(fits))
     console.print(_table(fits))
     console.print(f"{len(fits.seen):,} cancellations in {_span(log)}, weighted by {weight}")
