@@ -168,7 +168,9 @@ def refused_rows(
     rng: np.random.Generator, replay: Replay, deltas: Columns, trades: Columns
 ) -> None:
     """Rows that break a rule are refused whole, and the error names the first."""
-    stream = int(rng.integers(2)) if len(trades[0]) else 0
+    stream = int(rng.integers(2)) if len(trades[0]) > 1 else 0
+    if len((deltas, trades)[stream][0]) < 2:
+        return  # the first row may be as early as it likes
     good = (deltas, trades)[stream]
     at = int(rng.integers(len(good[0])))
     bad = [column.copy() for column in good]
@@ -181,7 +183,7 @@ def refused_rows(
         (3, -(2**63)),
         (3, 2**53),
     ][rng.integers(7)]
-    at = max(at, 1) if which == 0 and len(good[0]) > 1 else at
+    at = max(at, 1) if which == 0 else at
     bad[which][at] = value
     name = ("deltas", "trades")[stream]
     before = (replay.counters, replay.time_ns)
