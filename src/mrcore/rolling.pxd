@@ -252,7 +252,7 @@ cdef inline line_t pairs_line(const pairs_t* p) noexcept nogil:
     """Least-squares line of y on x with its classical (not robust) t-statistic."""
     cdef line_t line
     cdef cross_t c = pairs_cross(p)
-    cdef double explained, rest, error
+    cdef double explained, rest, error = 0.0
     line.slope = line.intercept = line.r2 = line.t = NAN
     if not c.xx > 0.0:
         return line
@@ -265,8 +265,9 @@ cdef inline line_t pairs_line(const pairs_t* p) noexcept nogil:
         line.r2 = explained / c.yy
     rest = c.yy - explained
     if p.window > 2:
-        error = sqrt(rest / <double>(p.window - 2) / c.xx)
-        if error > 0.0:
+        if rest > 0.0:
+            error = sqrt(rest / <double>(p.window - 2) / c.xx)
+        if error > 0.0:                 # 0 too where the variance of x is beyond all bounds
             line.t = line.slope / error
         elif line.slope != 0.0:
             line.t = copysign(INFINITY, line.slope)

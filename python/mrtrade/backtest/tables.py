@@ -112,7 +112,7 @@ def preset_cells(result: Result) -> list[tuple[str, ...]]:
 
 
 def console(result: Result) -> Group:
-    """Lay out key stats and cost waterfall side by side, below them the presets; 27 lines."""
+    """Lay out key stats and cost waterfall side by side, below them the presets; 25 lines."""
     from rich import box
     from rich.console import Group
     from rich.table import Table
@@ -130,7 +130,11 @@ def console(result: Result) -> Group:
     for left, cost in zip(rows, right, strict=True):
         # Text, not markup: a bracket in a name is a bracket.
         table.add_row(*(Text(cell) for cell in (*left, *cost)))
-    answers = Table(box=box.SIMPLE_HEAD, caption=Text(f"◂ this run, {result.manifest['run_id']}"))
+    answers = Table(
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        caption=Text(f"◂ this run, {result.manifest['run_id']}"),
+    )
     for i, name in enumerate(preset_header(result)):
         answers.add_column(name, justify="right" if i else "left", no_wrap=True)
     for cells in preset_cells(result):
