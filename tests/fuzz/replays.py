@@ -36,10 +36,9 @@ def play(rng: np.random.Generator, events: int, seen: Counter[str]) -> None:
     """Play one round."""
     options = some_options(rng)
     local = rng.random() < 0.3
-    if (
-        local
-    ):  # a trade that overtakes an earlier delta would have to be fed with it for the samples
-        options["sample_interval_ns"] = 0
+    if local and options["sample_interval_ns"]:  # else the first row fed says when they begin
+        every = options.pop("sample_interval_ns")
+        options["sample_times"] = START + every * np.arange(1, 1_000)
     seen[f"replay: {options['queue_model']}"] += 1
     seen["replay: local times"] += local
     margin = {"deposit": 10.0 ** rng.integers(2, 9), "initial_margin": 0.1}
@@ -79,7 +78,7 @@ def play(rng: np.random.Generator, events: int, seen: Counter[str]) -> None:
             two.advance(now)
             state(one, two)
             act(rng, one, two, ids, seen)
-            if rng.random() < 0.02:
+            if not margin and rng.random() < 0.02:
                 two = two.copy() if rng.random() < 0.5 else pickle.loads(pickle.dumps(two))
                 seen["replay: copied"] += 1
             now += max(1, (end - start) // int(rng.integers(2, 12)))
