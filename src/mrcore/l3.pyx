@@ -399,11 +399,12 @@ def _restored(tick_size, lot_size, window, orders, counts):
     """Make a book again from its state; for pickle and copy."""
     cdef L3Book book = L3Book(tick_size, lot_size, window=window)
     cdef l3_row_t out
-    cdef const int64_t[::1] order_id = np.ascontiguousarray(orders["order_id"])
-    cdef const int64_t[::1] arrival = np.ascontiguousarray(orders["arrival"])
-    cdef const int8_t[::1] side = np.ascontiguousarray(orders["side"])
-    cdef const int64_t[::1] tick = np.ascontiguousarray(orders["tick"])
-    cdef const int64_t[::1] lots = np.ascontiguousarray(orders["lots"])
+    # copies: a field of a packed record is not aligned
+    cdef const int64_t[::1] order_id = np.array(orders["order_id"])
+    cdef const int64_t[::1] arrival = np.array(orders["arrival"])
+    cdef const int8_t[::1] side = np.array(orders["side"])
+    cdef const int64_t[::1] tick = np.array(orders["tick"])
+    cdef const int64_t[::1] lots = np.array(orders["lots"])
     cdef Py_ssize_t i
     for i in range(order_id.shape[0]):
         book.c.arrivals = arrival[i] - 1
