@@ -81,6 +81,8 @@ ctypedef struct account_t:
 cdef class Account:
     cdef account_t c
 
+    cdef list look(self)
+    cdef int look_away(self, list before) except -1
     cdef holding_t* row(self, Py_ssize_t holding) except NULL
     cdef int by_hand(self, const holding_t* h) except -1
     cdef int replays(self) noexcept

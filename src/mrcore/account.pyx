@@ -333,8 +333,10 @@ cdef class Account:
     @property
     def equity(self):
         """Deposit, profits and losses at the marks, less fees and funding; may be negative."""
-        survey(&self.c)
-        return account_equity(&self.c)
+        cdef list before = self.look()
+        cdef double equity = account_equity(&self.c)
+        self.look_away(before)
+        return equity
 
     @property
     def cash(self):
@@ -383,11 +385,12 @@ cdef class Account:
         """
         cdef holding_t* h
         cdef Py_ssize_t i
-        survey(&self.c)
+        cdef list before = self.look()
         rows = []
         for i in range(self.c.n_holdings):
             h = self.c.holdings[i]
             rows.append((h.position, h.cash, h.fees, h.funding, h.mark, holding_value(h, h.mark)))
+        self.look_away(before)
         return np.array(rows, HOLDING_DTYPE)
 
     # --------------------------------------------------------------------- by hand
@@ -516,6 +519,22 @@ cdef class Account:
         """Whether the margin lets in an order of `lots` > 0 now."""
         return account_allows(&self.c, self.row(holding), side, lots, reduce_only)
 
+    cdef list look(self):
+        """Marks of now, for a reader; the ones that decisions go by, to put back."""
+        cdef Py_ssize_t i
+        cdef list before = []
+        for i in range(self.c.n_holdings):
+            before.append(self.c.holdings[i][0].mark)
+        survey(&self.c)
+        return before
+
+    cdef int look_away(self, list before) except -1:
+        """Reading changes nothing: where a book is empty the mark is that of the last check."""
+        cdef Py_ssize_t i
+        for i in range(self.c.n_holdings):
+            self.c.holdings[i][0].mark = before[i]
+        return 0
+
     cdef holding_t* row(self, Py_ssize_t holding) except NULL:
         if not 0 <= holding < self.c.n_holdings:
             raise ValueError(f"no instrument {holding}: there are {self.c.n_holdings}")
@@ -556,7 +575,7 @@ cdef class Account:
         cdef account_t a = self.c
         cdef holding_t h
         cdef Py_ssize_t i
-        survey(&self.c)
+        cdef list before = self.look()
         a.tiers = NULL
         a.holdings = NULL
         holdings = []
@@ -570,6 +589,7 @@ cdef class Account:
             h.liquidate = NULL
             h.open[0] = h.open[1] = 0
             holdings.append(((<const char*>&h)[:sizeof(holding_t)], payments))
+        self.look_away(before)
         return (<const char*>&a)[:sizeof(account_t)], holdings
 
     def __setstate__(self, state):

@@ -796,6 +796,7 @@ local int64])
             "latency": self.latency,
             "account": self.account,
             "row": self.row,
+            "mark": self.c.exchange.holding.mark,
             "market": None if self.market is None else self.market.copy(),
             "depth": self.depth,
             "fed": self.fed,
@@ -1001,5 +1002,6 @@ def restored(dict state not None):
     if replay.account.row(replay.row).owner is not NULL:
         replay.account = replay.account.copy()
     exchange_join(&replay.c.exchange, &replay.account.c, replay.row)
+    replay.c.exchange.holding.mark = state["mark"]      # a copied account shows that of now
     replay.point()
     return replay

@@ -78,7 +78,7 @@ def play(rng: np.random.Generator, events: int, seen: Counter[str]) -> None:
             two.advance(now)
             state(one, two)
             act(rng, one, two, ids, seen)
-            if not margin and rng.random() < 0.02:
+            if rng.random() < 0.02:
                 two = two.copy() if rng.random() < 0.5 else pickle.loads(pickle.dumps(two))
                 seen["replay: copied"] += 1
             now += max(1, (end - start) // int(rng.integers(2, 12)))
