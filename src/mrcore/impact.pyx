@@ -157,10 +157,9 @@ cdef class KyleBars:
         ValueError
             At the first trade that cannot be; those before it have been taken.
         """
-        cdef Py_ssize_t i = 0, n = time.shape[0], bars = 0, room
+        cdef Py_ssize_t i = 0, n = time.shape[0], bars = 0, first, room
         cdef nanos_t interval = self.interval_ns, border, now
         cdef lots_t volume
-        cdef double last
         cdef bar_t* bar = &self.bar
         cdef kyle_t* kyle = &self.kyle
         cdef int64_t[::1] end = np.empty(0, np.int64)
@@ -174,12 +173,15 @@ cdef class KyleBars:
             end, value = np.resize(end, room), np.resize(value, room)
             with nogil:
                 while bars < room:
-                    now, volume, last, border = bar.now, bar.volume, bar.mid, bar.start + interval
+                    now, volume, border = bar.now, bar.volume, bar.start + interval
+                    first = i
                     while i < n and now <= time[i] < border and is_trade(side[i], lots[i]):
-                        now, last = time[i], mid[i]
+                        now = time[i]
                         volume += side[i] * lots[i]
                         i += 1
-                    bar.now, bar.volume, bar.mid = now, volume, last
+                    bar.now, bar.volume = now, volume
+                    if i > first:                   # a bar needs no mid but its last
+                        bar.mid = mid[i - 1]
                     valid = i == n or (now <= time[i] < LATEST and is_trade(side[i], lots[i]))
                     if i == n or not valid:
                         break
