@@ -32,10 +32,10 @@ from tests.hftbacktest import environment
 from mrcore.book import L2Book
 from mrcore.replay import Replay
 from mrtrade.clock import NS_PER_DAY, NS_PER_SECOND, to_ns, utc_day
-from mrtrade.data.loader import TapeStream
 from mrtrade.data.parquet import ParquetStore
 from mrtrade.data.schemas import TABLES
 from mrtrade.data.store import Source
+from mrtrade.data.tape import TapeStream
 from mrtrade.instruments import Instrument, instrument
 
 FIRST_DAY = to_ns("2024-01-01")

@@ -169,7 +169,7 @@ def test_yaml_dates_and_overrides(written):
         ({"start": "2024-08-09", "end": "2024-08-08"}, "is not before end"),
         ({"strategy": {}}, "strategy.name: not given"),
         ({"transaction_costs": {"maker_fee_bps": 2_000}}, "transaction_costs.maker_fee_bps"),
-        ({"store": 7}, "store: input is not a valid path"),
+        ({"store": 7}, "store: input should be a valid string"),
         ({"queue": {"model": "table"}}, "queue: model is 'table', but table is not given"),
         ({"queue": {"table": [1, 0]}}, "queue: table is given, but model is 'power'"),
         ({"queue": {"model": "table", "table": [1, 2]}}, "queue.table.1: input should be less"),

@@ -9,10 +9,10 @@ from mrcore.market import SyntheticMarket
 from mrtrade.backtest import run
 from mrtrade.clock import to_ns
 from mrtrade.data.ingest import ingest
-from mrtrade.data.loader import load_tape
 from mrtrade.data.parquet import ParquetStore
 from mrtrade.data.streams import MAX_GAP_NS
 from mrtrade.data.synthetic import write_lake
+from mrtrade.data.tape import load_tape
 from mrtrade.errors import StoreError
 from mrtrade.features import FEATURES, compute
 from mrtrade.features.bars import build_bars

@@ -242,7 +242,7 @@ class InstrumentConfig(Section):
 class BacktestConfig(Section):
     """One backtest, in full."""
 
-    store: Path = Path("store")
+    store: str = "store"
     exchange: str
     symbol: str
     start: int | None = None
@@ -259,6 +259,11 @@ class BacktestConfig(Section):
     account: AccountConfig = AccountConfig()
     instrument: InstrumentConfig = InstrumentConfig()
     seed: int = Field(default=0, ge=0)
+
+    @field_validator("store", mode="before")
+    @classmethod
+    def _address(cls, value: Any) -> Any:
+        return str(value) if isinstance(value, PathLike) else value
 
     @field_validator("start", "end", mode="before")
     @classmethod

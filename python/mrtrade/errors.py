@@ -74,5 +74,9 @@ class StoreError(MrTradeError):
     """A store that does not hold, or cannot give, what was asked of it."""
 
 
+class SourceError(MrTradeError):
+    """A source of data that cannot be reached, refuses, or does not hold what was asked of it."""
+
+
 class RunError(MrTradeError):
     """A run that could not be carried out or found again."""

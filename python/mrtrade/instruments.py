@@ -242,6 +242,19 @@ def currencies(symbol: str) -> tuple[str, str]:
     return base, rest.partition("-")[0]
 
 
+def venue(exchange: str, symbol: str) -> str:
+    """Return the exchange, as Crypto Lake spells it, that a symbol is traded on.
+
+    Binance's three markets are three exchanges there: ``binance`` and ``BTC/USDT`` give
+    ``BINANCE``, ``BTC/USDT-PERP`` ``BINANCE_FUTURES`` and ``BTC/USD-PERP`` ``BINANCE_DELIVERY``.
+    A name that says the market already, and any other exchange, stays as it is, in capitals.
+    """
+    exchange, symbol = exchange.upper(), user_symbol(symbol)
+    if exchange != "BINANCE" or not symbol.endswith("-PERP"):
+        return exchange
+    return "BINANCE_DELIVERY" if currencies(symbol)[1] == "USD" else "BINANCE_FUTURES"
+
+
 def to_lake(symbol: str) -> str:
     """Return a symbol as Crypto Lake, and the folders of a store, spell it."""
     return user_symbol(symbol).replace("/", "-")

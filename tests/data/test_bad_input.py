@@ -5,8 +5,8 @@ import pyarrow as pa
 import pytest
 
 from mrtrade.data.ingest import ingest
-from mrtrade.data.loader import load_tape
 from mrtrade.data.parquet import ParquetStore
+from mrtrade.data.tape import load_tape
 from mrtrade.errors import DataError
 from mrtrade.instruments import instrument
 

@@ -9,8 +9,8 @@ import pytest
 
 from mrcore.book import L2Book, to_lots, to_ticks
 from mrtrade.data.ingest import ingest
-from mrtrade.data.loader import load_tape
 from mrtrade.data.parquet import ParquetStore
+from mrtrade.data.tape import load_tape
 from mrtrade.instruments import instrument
 
 pytestmark = pytest.mark.shared

@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime
 from os import PathLike
 from pathlib import Path
@@ -101,7 +102,7 @@ def run(
     `mrtrade.backtest.presets`: targets that are known beforehand are the same there; a strategy
     that is asked decision by decision starts afresh, and sees another account.
     """
-    from mrtrade.data.parquet import ParquetStore
+    from mrtrade.data.store import open_store
     from mrtrade.strategies import make_strategy
 
     wall, cpu = time.perf_counter(), time.process_time()
@@ -113,7 +114,10 @@ def run(
         return make_strategy(name, config.strategy.params)
 
     strategy = new_strategy()
-    scene = _scene(config, ParquetStore(config.store), strategy)
+    with closing(open_store(config.store)) as store:
+        # So that a rerun finds the store from any folder.
+        config = config.model_copy(update={"store": store.url})
+        scene = _scene(config, store, strategy)
     streaming = streaming or is_streaming_only(strategy)
     plan = None
     if not streaming:
@@ -169,7 +173,7 @@ def _lying_at(name: str, file: str | None) -> str:
 def _scene(config: BacktestConfig, store: Store, strategy: Strategy) -> Scene:
     """Read what is replayed, and compute what the strategy decides on."""
     from mrtrade.data.funding import funding_rates
-    from mrtrade.data.loader import find_instrument, load_tape
+    from mrtrade.data.tape import find_instrument, load_tape
     from mrtrade.features import compute
     from mrtrade.features.bars import build_bars
 
@@ -279,8 +283,7 @@ def _result(
 def _manifest(scene: Scene, strategy: Strategy, replay: Replay) -> dict[str, Any]:
     config, tape = scene.config, scene.tape
     resolved = config.model_dump(mode="json")
-    # So that a rerun finds the store from any folder; params with every default filled in.
-    resolved["store"] = str(Path(config.store).absolute())
+    # Params with every default filled in.
     if config.latency.table is not None:
         resolved["latency"]["table"] = str(config.latency.table.absolute())
     resolved["strategy"]["params"] = strategy.params.model_dump(mode="json")

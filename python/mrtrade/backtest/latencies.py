@@ -11,7 +11,7 @@ from mrtrade.errors import ConfigError
 
 if TYPE_CHECKING:
     from mrcore.latency import Latency
-    from mrtrade.data.loader import Tape
+    from mrtrade.data.tape import Tape
 
 TABLE_COLUMNS = ("request_ns", "exchange_ns", "response_ns")
 """Columns of a table of measured orders."""

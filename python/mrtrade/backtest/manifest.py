@@ -107,7 +107,7 @@ def code_hashes(strategy_file: Path | None = None) -> dict[str, str]:
         files = {
             path.relative_to(root).as_posix(): path
             for root in map(Path, package.__path__)
-            for pattern in ("**/*.py", "**/*.so", "**/*.pyd", "**/*.yaml")
+            for pattern in ("**/*.py", "**/*.so", "**/*.pyd", "**/*.yaml", "**/*.sql")
             for path in root.glob(pattern)
         }
         for name in sorted(files):

@@ -20,7 +20,7 @@ from mrtrade.instruments import BPS_PER_ONE, Instrument
 
 if TYPE_CHECKING:
     from mrcore.replay import Replay
-    from mrtrade.data.loader import Tape
+    from mrtrade.data.tape import Tape
     from mrtrade.strategies.base import Strategy
 
 Ints = npt.NDArray[np.int64]

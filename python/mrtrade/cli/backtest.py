@@ -16,7 +16,9 @@ def backtest(
     config: Annotated[
         Path | None, typer.Argument(help="YAML file, as config/backtesting.yaml.")
     ] = None,
-    store: Annotated[Path | None, typer.Option(help="Folder of ingested data.")] = None,
+    store: Annotated[
+        str | None, typer.Option(help="Folder, or address, of the store with the data.")
+    ] = None,
     exchange: Annotated[str | None, typer.Option(help="Such as BINANCE_FUTURES.")] = None,
     symbol: Annotated[str | None, typer.Option(help="Such as BTC/USDT-PERP.")] = None,
     strategy: Annotated[

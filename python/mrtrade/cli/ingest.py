@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,7 +20,7 @@ MAX_ROWS = 24
 
 def ingest(
     path: Annotated[Path, typer.Argument(help="Folder in Crypto Lake's layout.")],
-    store: Annotated[Path, typer.Option(help="Folder of the store.")] = Path("store"),
+    store: Annotated[str, typer.Option(help="Folder, or address, of the store.")] = "store",
 ) -> None:
     """Check recorded files and bring them into the store: all of them, or none and one error."""
     from mrtrade.cli.console import make_console
@@ -31,29 +32,35 @@ def ingest(
     console.print(f"{report}, in {seconds:.1f} s", soft_wrap=True)
 
 
-def bring_in(path: Path, store: Path, console: Console) -> tuple[IngestReport, float]:
+def bring_in(
+    path: Path, store: str | PathLike[str], console: Console
+) -> tuple[IngestReport, float]:
     """Ingest a folder with progress; returns the report and the seconds it took."""
+    from contextlib import closing
     from time import perf_counter
 
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     from mrtrade.data.ingest import ingest as run
-    from mrtrade.data.parquet import ParquetStore
+    from mrtrade.data.store import open_store
 
     began = perf_counter()
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=20),
-        TextColumn("{task.completed:.0f}/{task.total:.0f}"),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    ) as bar:
+    with (
+        closing(open_store(store)) as opened,
+        Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        ) as bar,
+    ):
         task = bar.add_task("looking", total=1)
         report = run(
             path,
-            ParquetStore(store),
+            opened,
             lambda what, done, total: bar.update(
                 task, description=what, completed=done, total=total
             ),

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mrtrade.clock import NS_PER_SECOND
-from mrtrade.data.schemas import FIRST_SANE_NS, RAW_NAMES, SIDES, Column, Table
+from mrtrade.data.schemas import FIRST_SANE_NS, SIDES, Column, Table
 from mrtrade.errors import DataError
 
 # The exchange's clock may be ahead of the collector's by seconds; an hour is a corrupt file. Single
@@ -56,7 +56,7 @@ class Checker:
         self._where = {"exchange": exchange, "symbol": symbol}
         self._last_received = 0
         self._row = 0
-        names = [RAW_NAMES.get(name, name) for name in schema.names]
+        names = [table.raw_names.get(name, name) for name in schema.names]
         self._source = dict(zip(names, schema.names, strict=True))
         if len(self._source) < len(names):
             twice = next(name for name in names if names.count(name) > 1)
@@ -80,7 +80,7 @@ class Checker:
         self.unknown = tuple(
             name
             for name in schema.names
-            if RAW_NAMES.get(name, name) not in table.schema.names and name not in _PARTITION
+            if table.raw_names.get(name, name) not in table.schema.names and name not in _PARTITION
         )
 
     @property
@@ -226,7 +226,8 @@ def _accepts(column: Column, found: pa.DataType) -> bool:
         found = found.value_type
     if column.type == pa.string():
         texts = pa.types.is_string(found) or pa.types.is_large_string(found)
-        ids = column.name == "trade_id" and (pa.types.is_integer(found) or pa.types.is_null(found))
+        missing = column.gaps and pa.types.is_null(found)
+        ids = missing or (column.name.endswith("_id") and pa.types.is_integer(found))
         return bool(texts or ids)
     if column.type == pa.float64():  # float32 cannot hold a price of eight digits
         return bool(pa.types.is_float64(found) or pa.types.is_integer(found))
@@ -242,7 +243,7 @@ def _accepts(column: Column, found: pa.DataType) -> bool:
 def _expected_type(column: Column) -> str:
     if _is_time(column):
         return "int64 nanoseconds or a timestamp"
-    if column.name == "trade_id":
+    if column.name.endswith("_id"):
         return "int64 or text"
     return {"string": "text", "double": "float64"}.get(str(column.type), str(column.type))
 

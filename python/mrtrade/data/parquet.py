@@ -21,7 +21,7 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from io import BufferedReader
@@ -38,7 +38,7 @@ from mrtrade.clock import NS_PER_DAY, Scalar, to_ns, utc_day
 from mrtrade.data.checks import Checker
 from mrtrade.data.merge import merge_sorted
 from mrtrade.data.schemas import TABLES, Table
-from mrtrade.data.store import Chunk, Entry, Source
+from mrtrade.data.store import Chunk, Entry, Series, Source
 from mrtrade.errors import StoreError
 from mrtrade.instruments import from_lake, to_lake
 
@@ -65,6 +65,7 @@ class ParquetStore:
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self.root = Path(root)
+        self.url = str(self.root.absolute())
         self._lock = threading.RLock()
         self._writers = 0
 
@@ -160,8 +161,8 @@ class ParquetStore:
     # ---- writing
 
     @contextmanager
-    def writing(self) -> Iterator[None]:
-        """Keep other processes from writing; may be nested.
+    def writing(self, series: Collection[Series] = ()) -> Iterator[None]:
+        """Keep other processes from writing to the store, whatever the series; may be nested.
 
         Raises
         ------
@@ -279,6 +280,26 @@ class ParquetStore:
             (folder / _PART).unlink()
             (folder / _MANIFEST).unlink(missing_ok=True)
             folder.rmdir()
+
+    def verify(
+        self,
+        table: str,
+        exchange: str,
+        symbol: str,
+        start: Scalar | None = None,
+        end: Scalar | None = None,
+    ) -> list[str]:
+        """Return the parts whose bytes are not those that were written."""
+        faults = []
+        for entry in self.entries(table, exchange, symbol, start, end):
+            path = self._day_folder(table, exchange, symbol, entry.day) / _PART
+            with path.open("rb") as part:
+                if hashlib.file_digest(part, "sha256").hexdigest() != entry.sha256:
+                    faults.append(f"{path}: its bytes are not those that were written")
+        return faults
+
+    def close(self) -> None:
+        """Do nothing: a folder holds nothing open."""
 
     # ---- manifest
 

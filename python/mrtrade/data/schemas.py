@@ -17,7 +17,7 @@ timestamps, and 0 in `origin_time` must stay what the exchange sent, "no time gi
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 import pyarrow as pa
@@ -30,10 +30,10 @@ RAW_NAMES: Mapping[str, str] = MappingProxyType(
         "id": "trade_id",
     }
 )
-"""Spelling in Crypto Lake's files -> ours, the same in all tables."""
+"""Spelling in Crypto Lake's files -> ours, in most tables."""
 
 SIDES = ("buy", "sell")
-"""Values of the `side` of a trade: the aggressor's."""
+"""Values of `side`: of a trade the aggressor's, of a liquidation that of its order."""
 
 BOOK_DEPTH = 20
 """Levels a side in the `book` table."""
@@ -68,10 +68,11 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """One table: a name and its columns."""
+    """One table: a name, its columns, and other spellings of their names."""
 
     name: str
     columns: tuple[Column, ...]
+    raw_names: Mapping[str, str] = field(default_factory=lambda: RAW_NAMES)
 
     @property
     def schema(self) -> pa.Schema:
@@ -168,6 +169,37 @@ TABLES: Mapping[str, Table] = MappingProxyType(
                     Column("rate", pa.float64(), lowest=-1.0),
                     Column("next_funding_time", pa.int64(), gaps=True, seconds=True),
                     _price("index_price", gaps=True),
+                ),
+            ),
+            Table("open_interest", (_ORIGIN, _RECEIVED, _size("open_interest"))),
+            Table(
+                "liquidations",
+                (
+                    _ORIGIN,
+                    _RECEIVED,
+                    # Of the liquidation's order: sell where a long position was closed.
+                    Column("side", pa.string()),
+                    Column("quantity", pa.float64(), lowest=0.0, above=True),
+                    _price("price"),
+                    Column("liquidation_id", pa.string(), gaps=True),
+                    Column("status", pa.string(), gaps=True),
+                ),
+                MappingProxyType({**RAW_NAMES, "id": "liquidation_id"}),
+            ),
+            # Made of the deltas: the book as it was known at `received_time`, a whole interval.
+            Table("book_snapshots", (_ORIGIN, _RECEIVED, _SEQUENCE, *_top(BOOK_DEPTH))),
+            # Rows that were refused, and why. `received_time` is the row's own where it has a sane
+            # one, else that of the last good row before it.
+            Table(
+                "quarantine",
+                (
+                    _ORIGIN,
+                    _RECEIVED,
+                    Column("table", pa.string()),
+                    Column("source", pa.string()),
+                    Column("row", pa.int64(), lowest=0),
+                    Column("reason", pa.string()),
+                    Column("content", pa.string()),  # the row as it came, JSON
                 ),
             ),
             Table(

@@ -1,7 +1,7 @@
 """Where the snapshots of a book lie: those of `book_seed`, and those within the stream of deltas.
 
 They come one at a time, so that a span of any length needs the memory of one. What counts as a
-snapshot, and why, is told in `mrtrade.data.loader`.
+snapshot, and why, is told in `mrtrade.data.tape`.
 """
 
 from collections import deque

@@ -1,6 +1,7 @@
 """What a store of recorded data is, whatever keeps it."""
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -66,6 +67,10 @@ class Entry:
     sources: tuple[Source, ...]
 
 
+Series = tuple[str, str, str]
+"""Table, exchange and symbol."""
+
+
 class Chunk(NamedTuple):
     """Some consecutive rows of a partition, and where they lie, to be named in errors."""
 
@@ -78,8 +83,16 @@ class Store(Protocol):
     """A store of recorded data.
 
     `exchange` and `symbol` may be given in any spelling that `mrtrade.instruments` reads. A span
-    is ``start <= received_time < end``; None leaves a side open.
+    is ``start <= received_time < end``; None leaves a side open. Rows come back bit for bit as they
+    were written, in the order in which they were written.
+
+    Attributes
+    ----------
+    url : str
+        What `open_store` opens it again with; never holds a password.
     """
+
+    url: str
 
     def series(self) -> list[tuple[str, str, str]]:
         """Return (table, exchange, symbol) of all that is stored; symbols as users write them."""
@@ -124,8 +137,17 @@ class Store(Protocol):
         """Return the rows of a span in order, as one table."""
         ...
 
-    def writing(self) -> AbstractContextManager[None]:
-        """Keep other processes from writing; may be nested."""
+    def writing(self, series: Collection[Series] = ()) -> AbstractContextManager[None]:
+        """Keep others from writing to some series, or, with none named, to all; may be nested.
+
+        A store may keep them from writing to more than was asked. What was read inside stays true
+        until the end of the block.
+
+        Raises
+        ------
+        StoreError
+            If another process is writing, and does not end in time.
+        """
         ...
 
     def write(
@@ -156,3 +178,55 @@ class Store(Protocol):
     def remove_day(self, table: str, exchange: str, symbol: str, day: str) -> None:
         """Remove one partition."""
         ...
+
+    def verify(
+        self,
+        table: str,
+        exchange: str,
+        symbol: str,
+        start: Scalar | None = None,
+        end: Scalar | None = None,
+    ) -> list[str]:
+        """Read partitions again and hold them against their manifest.
+
+        Returns
+        -------
+        list of str
+            One line a fault, that names the partition; empty when what is stored is what was
+            written.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free what the store holds: connections, locks. It can not be used any more."""
+        ...
+
+
+def open_store(url: str | os.PathLike[str]) -> Store:
+    """Open a store by its address.
+
+    Parameters
+    ----------
+    url : str or path
+        =============================  =====================================================
+        ``store``, ``/data/store``     `ParquetStore` in a folder, made at the first write
+        ``s3://bucket/prefix``         `ParquetStore` on S3 or what speaks like it
+        ``timescale``                  `TimescaleStore` as ``config/timescaledb.yaml`` says
+        ``timescale:FILE.yaml``        the same from another file
+        ``postgresql://user@host/db``  `TimescaleStore`; the password from the environment
+        =============================  =====================================================
+
+    Raises
+    ------
+    StoreError
+        If there is no such store, or it cannot be reached.
+    """
+    text = os.fspath(url)
+    scheme = text.partition(":")[0]
+    if scheme in ("timescale", "postgresql", "postgres"):
+        from mrtrade.data.timescale import TimescaleStore
+
+        return TimescaleStore(text)
+    from mrtrade.data.parquet import ParquetStore
+
+    return ParquetStore(text)

@@ -1,7 +1,7 @@
 """The streams between store and tape: deltas and trades as received in, events of the tape out.
 
 Each keeps its state between batches, so that batches of any size give the same tape. What they do,
-and why, is told in `mrtrade.data.loader`.
+and why, is told in `mrtrade.data.tape`.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

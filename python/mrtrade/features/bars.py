@@ -13,7 +13,7 @@ from mrtrade.data.streams import LocalEvents
 from mrtrade.errors import DataError
 
 if TYPE_CHECKING:
-    from mrtrade.data.loader import Tape
+    from mrtrade.data.tape import Tape
 
 #: Columns of the trader's account: a replay without orders has none.
 ACCOUNT = ("position", "cash", "fees")

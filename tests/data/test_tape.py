@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mrcore.book import L2Book
-from mrtrade.data.loader import TapeStream, find_instrument, load_tape
 from mrtrade.data.parquet import ParquetStore
 from mrtrade.data.streams import MAX_AHEAD_NS, MAX_GAP_NS, Clock
+from mrtrade.data.tape import TapeStream, find_instrument, load_tape
 from mrtrade.errors import ConfigError, StoreError
 from mrtrade.instruments import instrument
 
