@@ -5,7 +5,8 @@
 PYTHON ?=
 BENCH ?= .
 # A process costs about 2 s of imports: more than eight of them do not pay for this suite.
-PYTEST_ARGS ?= -n auto --maxprocesses 8
+PYTEST_ARGS ?= -n auto --maxprocesses 8 --dist loadgroup
+EXTRAS := report,db,lake,sql,validate
 
 BIN := .venv/bin
 # Folders too: their time changes when a file in them goes.
@@ -85,7 +86,7 @@ wheel: .venv/.made  ## a wheel for this interpreter, in dist/
 dev: .venv-dev/.made  ## .venv-dev: editable, a changed .pyx is rebuilt on import
 	.venv-dev/bin/python -m pip install -q --group dev
 	PATH="$(CURDIR)/.venv-dev/bin:$$PATH" .venv-dev/bin/python -m pip install -q \
-		--no-build-isolation -Cbuild-dir=build/dev -Ceditable.rebuild=true -e ".[report]"
+		--no-build-isolation -Cbuild-dir=build/dev -Ceditable.rebuild=true -e ".[$(EXTRAS)]"
 	@echo "Now: . .venv-dev/bin/activate && pytest"
 
 clean:  ## everything the other targets made
@@ -106,7 +107,7 @@ clean:  ## everything the other targets made
 
 %/.package: %/.made $(SOURCES)
 	@echo "Building and installing mrtrade into $* (the first time takes a minute or two)"
-	@$*/bin/python -m pip install -q $(BUILD) '.[report]'
+	@$*/bin/python -m pip install -q $(BUILD) '.[$(EXTRAS)]'
 	@touch $@
 
 %/.test %/.lint %/.bench: %/.made pyproject.toml

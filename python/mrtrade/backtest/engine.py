@@ -106,18 +106,17 @@ def run(
     from mrtrade.strategies import make_strategy
 
     wall, cpu = time.perf_counter(), time.process_time()
-    if not isinstance(config, BacktestConfig):
-        config = load_config(config)
+    asked = config if isinstance(config, BacktestConfig) else load_config(config)
 
     def new_strategy() -> Strategy:
-        name = _lying_at(config.strategy.name, strategy_file)
-        return make_strategy(name, config.strategy.params)
+        name = _lying_at(asked.strategy.name, strategy_file)
+        return make_strategy(name, asked.strategy.params)
 
     strategy = new_strategy()
-    with closing(open_store(config.store)) as store:
+    with closing(open_store(asked.store)) as store:
         # So that a rerun finds the store from any folder.
-        config = config.model_copy(update={"store": store.url})
-        scene = _scene(config, store, strategy)
+        settled = asked.model_copy(update={"store": store.url})
+        scene = _scene(settled, store, strategy)
     streaming = streaming or is_streaming_only(strategy)
     plan = None
     if not streaming:
@@ -129,7 +128,7 @@ def run(
             return by_strategy(replay, asked, scene, slices)
         return by_plan(replay, plan, scene, slices)
 
-    replay = make_replay(scene, config.queue.chosen, scene.times)
+    replay = make_replay(scene, settled.queue.chosen, scene.times)
     clock, events = time.perf_counter(), 0
     for fraction, more in steps(replay, strategy, SLICES if progress else 1):
         events += more
@@ -142,9 +141,9 @@ def run(
             pass
         return _measure(preset, other, scene)
 
-    rows = {config.queue.chosen: _measure(config.queue.chosen, replay, scene)}
-    if config.queue.compare:
-        others = [preset for preset in PRESETS if preset != config.queue.chosen]
+    rows = {settled.queue.chosen: _measure(settled.queue.chosen, replay, scene)}
+    if settled.queue.compare:
+        others = [preset for preset in PRESETS if preset != settled.queue.chosen]
         # A strategy is Python, and may keep what it likes to itself: one at a time.
         with ThreadPoolExecutor(1 if streaming else os.cpu_count()) as pool:
             rows.update(zip(others, pool.map(answer, others), strict=True))
