@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mrtrade.clock import NS_PER_SECOND
+from mrtrade.data.quality.findings import Finding
 from mrtrade.data.schemas import FIRST_SANE_NS, SIDES, Column, Table
 from mrtrade.errors import DataError
 
@@ -17,6 +18,38 @@ MAX_AHEAD_NS = 3_600 * NS_PER_SECOND
 
 # Partition columns that lakeapi adds to a frame; they must agree with where the rows come from.
 _PARTITION = ("exchange", "symbol", "dt")
+
+
+class Checks:
+    """Checkers of one ingest, and what they found.
+
+    Parameters
+    ----------
+    on_bad : str
+        ``"error"``: the first fault is raised.
+
+    Attributes
+    ----------
+    findings : list of Finding
+    quarantined : list of pyarrow.Table
+        Rows that were put aside.
+    """
+
+    def __init__(self, on_bad: str = "error") -> None:
+        self.on_bad = on_bad
+        self.findings: list[Finding] = []
+        self.quarantined: list[pa.Table] = []
+
+    def checker(
+        self,
+        table: Table,
+        file: str | PathLike[str],
+        exchange: str,
+        symbol: str,
+        schema: pa.Schema,
+    ) -> "Checker":
+        """Return the checker of one source."""
+        return Checker(table, file, exchange, symbol, schema)
 
 
 class Checker:
