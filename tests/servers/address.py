@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg
+
 HOST = "127.0.0.1"
 
 
@@ -102,3 +104,19 @@ def environment(**values: str) -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+def described(connection: psycopg.Connection, *, timescale: bool) -> str:
+    """Return what a database server says it is."""
+    [version] = connection.execute("SHOW server_version").fetchone()
+    text = f"PostgreSQL {version.split()[0]}"
+    if not timescale:
+        return text
+    with connection.transaction(force_rollback=True):  # its settings exist where it is created
+        connection.execute("CREATE EXTENSION IF NOT EXISTS timescaledb")
+        [release, license] = connection.execute(
+            "SELECT extversion, current_setting('timescaledb.license') FROM pg_extension "
+            "WHERE extname = 'timescaledb'"
+        ).fetchone()
+    edition = {"timescale": "community", "apache": "Apache"}[license]
+    return f"TimescaleDB {release} {edition} on {text}"

@@ -14,6 +14,8 @@ import pytest
 from . import SERVERS
 from .address import Server
 from .debian import PostgresServer
+from .moto_s3 import S3Server
+from .wasm_build import WasmServer
 
 _PROPERTY = "server"
 
@@ -54,6 +56,18 @@ def plain_server() -> Iterator[PostgresServer]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def wasm_server() -> Iterator[WasmServer]:
+    with SERVERS["wasm"]() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    with SERVERS["s3"]() as server:
+        yield server
+
+
 @pytest.fixture
 def server(request: pytest.FixtureRequest) -> Server:
     """The server that `on` named for this run of the test."""
@@ -64,11 +78,11 @@ def server(request: pytest.FixtureRequest) -> Server:
 
 @pytest.fixture
 def database() -> Iterator[Callable[[Server], str]]:
-    """Return a function that makes an empty database on a server, for the time of a test."""
+    """Return a function that makes an empty database (S3: bucket) on a server for one test."""
     made: list[tuple[Server, str]] = []
 
     def make(server: Server) -> str:
-        name = f"test_{secrets.token_hex(6)}"
+        name = f"test-{secrets.token_hex(6)}"
         server.make_database(name)
         made.append((server, name))
         return name
@@ -91,5 +105,7 @@ __all__ = [
     "pytest_configure",
     "pytest_itemcollected",
     "pytest_terminal_summary",
+    "s3_server",
     "server",
+    "wasm_server",
 ]
