@@ -304,7 +304,7 @@ def test_readers_never_see_half_a_partition(lake, store):
 
 
 def test_read_gives_the_span_asked_for(store, monkeypatch):
-    monkeypatch.setattr("mrtrade.data.parquet.ROW_GROUP_ROWS", 7)
+    monkeypatch.setattr("mrtrade.data.parquet.parts.ROW_GROUP_ROWS", 7)
     count = 100
     times = [i * DAY_NS // 40 for i in range(count)]
     rows = deltas(*[(t, i, True, 100, 1) for i, t in enumerate(times)])
@@ -332,7 +332,7 @@ def test_unknown_series_and_tables(store):
 
 
 def test_row_groups_are_bounded_and_order_kept(lake, store, monkeypatch):
-    monkeypatch.setattr("mrtrade.data.parquet.ROW_GROUP_ROWS", 1_000)
+    monkeypatch.setattr("mrtrade.data.parquet.parts.ROW_GROUP_ROWS", 1_000)
     monkeypatch.setattr(lake_folder, "BATCH_ROWS", 300)
     rows = deltas(*[(i // 3, i, True, 100, 1) for i in range(5_000)])
     put(lake, "book_delta_v2", rows, row_group_size=10)
