@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from mrtrade.clock import Scalar
+from mrtrade.data.checks import Checks
 from mrtrade.data.providers.lake.access import BUCKET, SAMPLE_BUCKET, Bucket
 from mrtrade.data.providers.lake.cache import Progress, ReplacedError, fetched, forget_others
 from mrtrade.data.providers.lake.objects import (
@@ -24,7 +25,7 @@ from mrtrade.data.providers.lake.objects import (
     lake_spelling,
     span_of,
 )
-from mrtrade.data.providers.lake_folder import LakeFile, inspect
+from mrtrade.data.providers.lake_folder import LakeFile
 from mrtrade.errors import DataError, SourceError
 
 
@@ -272,7 +273,7 @@ def _near(name: str, names: list[str]) -> list[str]:
 
 def _check(day: LakeDay, file: LakeFile) -> None:
     try:
-        inspect(file)[0].close()
+        file.inspect(Checks())[0].close()
     except DataError as error:
         raise DataError(
             f"{day}: what Crypto Lake holds of this day cannot be read: {error.what}",
