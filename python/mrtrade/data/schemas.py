@@ -19,8 +19,12 @@ timestamps, and 0 in `origin_time` must stay what the exchange sent, "no time gi
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
+
+if TYPE_CHECKING:
+    from pandera.pandas import DataFrameSchema
 
 RAW_NAMES: Mapping[str, str] = MappingProxyType(
     {
@@ -239,3 +243,10 @@ SQL_NAMES: Mapping[str, str] = MappingProxyType(
     }
 )
 """Table -> what it is called in SQL, by every store."""
+
+
+def frame_schema(table: str) -> "DataFrameSchema":
+    """Return the Pandera schema of a table's frames: `mrtrade.data.frames.frame_schema`."""
+    from mrtrade.data.frames import frame_schema as made  # pandas and Pandera, only when asked for
+
+    return made(table)
