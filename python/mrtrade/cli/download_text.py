@@ -37,7 +37,7 @@ def size(count: float) -> str:
 
 
 def length(ns: int) -> str:
-    """Write a length of time: ``28 ms``, ``1.24 s``, ``2 min 05 s``, ``16 h 08 min``, ``2 d 0 h``."""
+    """Write a length of time: ``28 ms``, ``1.24 s``, ``2 min 05 s``, ``16 h 08 min``."""
     seconds = ns / NS_PER_SECOND
     if seconds < 0.9995:
         return f"{1000 * seconds:.0f} ms"
