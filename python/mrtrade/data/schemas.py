@@ -247,6 +247,8 @@ SQL_NAMES: Mapping[str, str] = MappingProxyType(
 
 def frame_schema(table: str) -> "DataFrameSchema":
     """Return the Pandera schema of a table's frames: `mrtrade.data.frame_rules.frame_schema`."""
-    from mrtrade.data.frame_rules import frame_schema as made  # pandas and Pandera, only when asked for
+    from mrtrade.data.frame_rules import (
+        frame_schema as made,
+    )  # pandas and Pandera, only when asked for
 
     return made(table)
