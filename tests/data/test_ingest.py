@@ -18,7 +18,7 @@ from mrtrade.data.merge import merge_sorted
 from mrtrade.data.parquet import ParquetStore
 from mrtrade.data.providers import lake_folder
 from mrtrade.data.schemas import TABLES
-from mrtrade.errors import StoreError
+from mrtrade.errors import DataError, StoreError
 
 from .lake import DAY, SECOND, T0, deltas, put, trades, tree
 
@@ -427,3 +427,19 @@ def test_one_process_at_a_time_writes(lake, tmp_path):
     for write in writes:
         write()
     assert tree(store.root) == {}
+
+
+def test_links_below_a_folder_are_followed_once(lake, store, tmp_path):
+    put(tmp_path / "elsewhere", "book_delta_v2", SOME)
+    lake.mkdir()
+    (lake / "book_delta_v2").symlink_to(tmp_path / "elsewhere" / "book_delta_v2")
+    (lake / "book_delta_v2" / "round").symlink_to(lake)
+    assert ingest(lake, store).rows == 3
+
+
+def test_two_files_of_one_name_are_refused(lake, store):
+    for part in ("a", "b"):
+        put(lake / part, "book_delta_v2", SOME)
+    with pytest.raises(DataError, match="two files of one name"):
+        ingest(lake, store)
+    assert store.series() == []

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from mrtrade.cli import backtest, demo, features, fills, ingest, runs
+from mrtrade.cli import backtest, demo, features, fills, ingest, migrate_questdb, runs
 from mrtrade.errors import ConfigError, DataError, MrTradeError, StoreError
 
 OK, FAILED, USAGE, BAD_DATA = 0, 1, 2, 3
@@ -35,6 +35,7 @@ app = typer.Typer(
 )
 app.command()(demo.demo)
 app.command()(ingest.ingest)
+app.command()(migrate_questdb.migrate_questdb)
 app.command()(backtest.backtest)
 app.command()(runs.rerun)
 app.command()(runs.runs)

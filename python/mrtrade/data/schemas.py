@@ -19,8 +19,12 @@ timestamps, and 0 in `origin_time` must stay what the exchange sent, "no time gi
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
+
+if TYPE_CHECKING:
+    from pandera.pandas import DataFrameSchema
 
 RAW_NAMES: Mapping[str, str] = MappingProxyType(
     {
@@ -222,3 +226,10 @@ TABLES: Mapping[str, Table] = MappingProxyType(
     }
 )
 """The tables by name."""
+
+
+def frame_schema(table: str) -> "DataFrameSchema":
+    """Return the Pandera schema of a table's frames: `mrtrade.data.frames.frame_schema`."""
+    from mrtrade.data.frames import frame_schema as made  # pandas and Pandera, only when asked for
+
+    return made(table)
