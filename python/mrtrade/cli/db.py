@@ -6,9 +6,13 @@ from typing import Annotated
 
 import typer
 
+from mrtrade.cli import db_bench
+
 app = typer.Typer(
     help="Set up and look after a database that serves as a store.", no_args_is_help=True
 )
+
+app.command()(db_bench.bench)
 
 Address = Annotated[
     str,

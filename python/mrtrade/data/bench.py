@@ -1,8 +1,9 @@
 """How fast a store is here: a synthetic day written, replaced and read, several times."""
 
+import os
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ EXCHANGE, SYMBOL = "MRTRADE_BENCH", "BTC/USDT"
 
 _SERIES = ("book_delta_v2", EXCHANGE, SYMBOL)
 _BATCH_ROWS = 1 << 18
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,7 @@ def bench(
         ("read 5 minutes", lambda run: read(middle, middle + 300 * NS_PER_SECOND)),
         ("verify it", lambda run: checked()),
     ]
+    server = _server_pid(store)
     taken: dict[str, list[Timing]] = {name: [] for name, _ in steps}
     try:
         for run in range(runs):
@@ -124,7 +127,7 @@ def bench(
             for name, step in steps:
                 if progress is not None:
                     progress(f"{name}, {run + 1} of {runs}")
-                taken[name].append(_timed(name, step, run, store))
+                taken[name].append(_timed(name, step, run, server))
     finally:
         _remove(store, day)
     return [_median(timings) for timings in taken.values()]
@@ -135,14 +138,12 @@ def _remove(store: Store, day: str) -> None:
         store.remove_day(*_SERIES, day)
 
 
-def _timed(name: str, step: Callable[[int], int], run: int, store: Store) -> Timing:
-    server = _server_cpu_s(store)
+def _timed(name: str, step: Callable[[int], int], run: int, server: int | None) -> Timing:
+    before = _cpu_s(server) if server else 0.0
     wall, cpu = time.perf_counter(), time.process_time()
     rows = step(run)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    after = _server_cpu_s(store)
-    used = None if server is None or after is None else after - server
-    return Timing(name, rows, wall, cpu, used)
+    return Timing(name, rows, wall, cpu, _cpu_s(server) - before if server else None)
 
 
 def _median(timings: list[Timing]) -> Timing:
@@ -156,21 +157,38 @@ def _median(timings: list[Timing]) -> Timing:
     )
 
 
-def _server_cpu_s(store: Store) -> float | None:
-    """Return CPU seconds that a PostgreSQL server on this machine has used; None for another."""
-    pid = getattr(store, "server_pid", None)
-    if pid is None:
+def _server_pid(store: Store) -> int | None:
+    """Return the first process of the store's server; None where it is not on this machine."""
+    from mrtrade.data.timescale import TimescaleStore
+    from mrtrade.data.timescale.connection import connect
+
+    if not isinstance(store, TimescaleStore) or store.settings.host not in _LOOPBACK:
         return None
+    with connect(store.settings) as connection:
+        row = connection.execute("SELECT pg_backend_pid()").fetchone()
+        fields = _stat(row[0]) if row else None
+    # A server in a container has numbers of its own: there may be no such process, or another.
+    return int(fields[1]) if fields and fields[0] == "postgres" else None
+
+
+def _stat(pid: int) -> list[str] | None:
+    """Return name, parent and the rest of what Linux says of a process."""
+    try:
+        name, _, rest = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")
+    except OSError:
+        return None
+    return [name.partition("(")[2], *rest.split()[1:]]
+
+
+def _cpu_s(pid: int) -> float:
+    """Return CPU seconds of a process, of its children, and of those that have ended."""
     ticks = 0
-    for process in _family(pid):
-        with suppress(OSError):  # one may have ended just now; then its parent has its time
-            fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-            ticks += sum(map(int, fields[11:15] if process == pid else fields[11:13]))
-    return ticks / 100.0
-
-
-def _family(pid: int) -> Iterator[int]:
-    yield pid
+    children: list[int] = []
     with suppress(OSError):
-        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-            yield int(child)
+        listed = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+        children = [int(one) for one in listed.split()]
+    for one in (pid, *children):
+        fields = _stat(one)  # one may have ended just now; then its parent has its time
+        if fields:
+            ticks += sum(map(int, fields[11:15] if one == pid else fields[11:13]))
+    return ticks / os.sysconf("SC_CLK_TCK")
