@@ -1,7 +1,13 @@
 """Crypto Lake: its bucket, read without holes and in bounded memory."""
 
 from mrtrade.data.providers.lake.files import LakeFile
-from mrtrade.data.providers.lake.objects import EVENT_TABLES, LAKE_TABLES, LakeDay, LakeObject
+from mrtrade.data.providers.lake.objects import (
+    EVENT_TABLES,
+    LAKE_TABLES,
+    LakeDay,
+    LakeObject,
+    UnknownSeriesError,
+)
 from mrtrade.data.providers.lake.provider import CryptoLakeProvider, cache_folder
 from mrtrade.data.providers.lake.reading import LakeGap, LakeStream
 
@@ -14,5 +20,6 @@ __all__ = [
     "LakeGap",
     "LakeObject",
     "LakeStream",
+    "UnknownSeriesError",
     "cache_folder",
 ]
