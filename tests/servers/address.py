@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg
+
 HOST = "127.0.0.1"
 
 
@@ -32,6 +34,11 @@ class Server(ABC):
     def url(self, database: str, user: str | None = None) -> str:
         """Address of a database; without the password, which goes through the environment."""
         return f"postgresql://{user or self.user}@{self.host}:{self.port}/{database}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables of the environment by which mrtrade is let in."""
+        return {"TIMESCALE_PASSWORD": self.password}
 
     def how_to_reach(self) -> str:
         """Return the command of a person who wants to look at it."""
@@ -102,3 +109,19 @@ def environment(**values: str) -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+def described(connection: psycopg.Connection, *, timescale: bool) -> str:
+    """Return what a database server says it is."""
+    [version] = connection.execute("SHOW server_version").fetchone()
+    text = f"PostgreSQL {version.split()[0]}"
+    if not timescale:
+        return text
+    with connection.transaction(force_rollback=True):  # its settings exist where it is created
+        connection.execute("CREATE EXTENSION IF NOT EXISTS timescaledb")
+        [release, license] = connection.execute(
+            "SELECT extversion, current_setting('timescaledb.license') FROM pg_extension "
+            "WHERE extname = 'timescaledb'"
+        ).fetchone()
+    edition = {"timescale": "community", "apache": "Apache"}[license]
+    return f"TimescaleDB {release} {edition} on {text}"

@@ -18,7 +18,7 @@ import psutil
 import psycopg
 from psycopg import sql
 
-from .address import Server, ServerError, cache, made_once, need
+from .address import Server, ServerError, cache, described, made_once, need
 
 _PACKAGES = "postgresql-17,postgresql-17-timescaledb"
 _BIN = "/usr/lib/postgresql/17/bin"
@@ -121,7 +121,7 @@ class PostgresServer(Server):
         while True:
             try:
                 with self.connect() as connection:
-                    self.label = describe(connection)
+                    self.label = described(connection, timescale=self.kind == "native")
                 return
             except psycopg.OperationalError as error:
                 if self._process.poll() is not None or time.monotonic() > deadline:
@@ -198,22 +198,6 @@ def _running(server: PostgresServer) -> Iterator[PostgresServer]:
         yield server
     finally:
         server.remove()
-
-
-def describe(connection: psycopg.Connection) -> str:
-    """Return what a server says it is."""
-    [version] = connection.execute("SHOW server_version").fetchone()
-    text = f"PostgreSQL {version.split()[0]}"
-    if "timescaledb" not in connection.execute("SHOW shared_preload_libraries").fetchone()[0]:
-        return text
-    with connection.transaction(force_rollback=True):  # its settings exist where it is created
-        connection.execute("CREATE EXTENSION IF NOT EXISTS timescaledb")
-        row = connection.execute(
-            "SELECT extversion, current_setting('timescaledb.license') FROM pg_extension "
-            "WHERE extname = 'timescaledb'"
-        ).fetchone()
-    edition = {"timescale": "community", "apache": "Apache"}[row[1]]
-    return f"TimescaleDB {row[0]} {edition} on {text}"
 
 
 def _run(*command: str | Path) -> str:

@@ -14,6 +14,8 @@ import pytest
 from . import SERVERS
 from .address import Server
 from .debian import PostgresServer
+from .moto_s3 import S3Server
+from .wasm_build import WasmServer
 
 _PROPERTY = "server"
 
@@ -54,21 +56,43 @@ def plain_server() -> Iterator[PostgresServer]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def wasm_server() -> Iterator[WasmServer]:
+    with SERVERS["wasm"]() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    with SERVERS["s3"]() as server:
+        yield server
+
+
 @pytest.fixture
-def server(request: pytest.FixtureRequest) -> Server:
+def on_server(request: pytest.FixtureRequest) -> Callable[[Server], None]:
+    """Return what notes on which server a test ran, for the end of the run."""
+
+    def note(server: Server) -> None:
+        request.node.user_properties.append((_PROPERTY, f"{server.kind}: {server.label}"))
+
+    return note
+
+
+@pytest.fixture
+def server(request: pytest.FixtureRequest, on_server: Callable[[Server], None]) -> Server:
     """The server that `on` named for this run of the test."""
     server = request.getfixturevalue(f"{request.param}_server")
-    request.node.user_properties.append((_PROPERTY, f"{request.param}: {server.label}"))
+    on_server(server)
     return server
 
 
 @pytest.fixture
 def database() -> Iterator[Callable[[Server], str]]:
-    """Return a function that makes an empty database on a server, for the time of a test."""
+    """Return a function that makes an empty database (S3: bucket) on a server for one test."""
     made: list[tuple[Server, str]] = []
 
     def make(server: Server) -> str:
-        name = f"test_{secrets.token_hex(6)}"
+        name = f"test-{secrets.token_hex(6)}"
         server.make_database(name)
         made.append((server, name))
         return name
@@ -87,9 +111,12 @@ def on(*names: str) -> pytest.MarkDecorator:
 __all__ = [
     "database",
     "native_server",
+    "on_server",
     "plain_server",
     "pytest_configure",
     "pytest_itemcollected",
     "pytest_terminal_summary",
+    "s3_server",
     "server",
+    "wasm_server",
 ]

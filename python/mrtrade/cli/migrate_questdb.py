@@ -48,6 +48,9 @@ def migrate_questdb(
     verify: Annotated[
         bool, typer.Option("--verify", help="Write nothing: read both sides and compare.")
     ] = False,
+    on_bad: Annotated[
+        str, typer.Option(help="error: stop at a wrong row; quarantine: set it aside, go on.")
+    ] = "error",
     report: Annotated[Path | None, typer.Option(help="Write every window to this JSON.")] = None,
     plain_http: Annotated[
         bool, typer.Option("--plain-http", help="Allow unencrypted HTTP to another machine.")
@@ -76,6 +79,7 @@ def migrate_questdb(
             start=start,
             end=end,
             verify=verify,
+            on_bad="quarantine" if on_bad == "quarantine" else "error",
             progress=lambda window: status.update(
                 f"{window.table} {window.symbol} {window.day}: {window.status}"
             ),

@@ -44,7 +44,7 @@ def accepts(column: Column, found: pa.DataType) -> bool:
     if column.type == pa.bool_():
         return bool(pa.types.is_boolean(found))
     whole = pa.types.is_integer(found)
-    if _is_time(column):
+    if is_time(column):
         whole = whole or pa.types.is_timestamp(found)
         whole = whole or (column.seconds and pa.types.is_float64(found))
     return bool(whole)
@@ -57,14 +57,15 @@ def is_text(found: pa.DataType) -> bool:
 
 def expected_type(column: Column) -> str:
     """Return the type that a source should have, in words."""
-    if _is_time(column):
+    if is_time(column):
         return "int64 nanoseconds or a timestamp"
     if column.name.endswith("_id"):
         return "int64 or text"
     return {"string": "text", "double": "float64"}.get(str(column.type), str(column.type))
 
 
-def _is_time(column: Column) -> bool:
+def is_time(column: Column) -> bool:
+    """Whether a column holds times, in nanoseconds."""
     return column.seconds or column.name in ("origin_time", "received_time")
 
 
@@ -74,7 +75,7 @@ def missing_value(column: Column) -> float | int | None:
         return None
     if column.type == pa.float64():
         return float("nan")
-    return 0 if _is_time(column) else -1
+    return 0 if is_time(column) else -1
 
 
 def _seconds_to_ns(values: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mrtrade.clock import NS_PER_DAY, NS_PER_SECOND, Scalar, to_ns, utc_day
-from mrtrade.data.ingest import ingest
+from mrtrade.data.ingest import OnBad, ingest
 from mrtrade.data.parquet import ParquetStore
 from mrtrade.data.questdb.mapping import Mapping
 from mrtrade.data.questdb.transports import QueryTimeout, Span, Transport
@@ -96,6 +96,7 @@ class _Copy:
     theirs: str
     there: dict[str, pa.DataType]
     names: dict[str, str]
+    on_bad: OnBad
 
     @property
     def when(self) -> str:
@@ -117,6 +118,7 @@ def migrate(
     start: Scalar | None = None,
     end: Scalar | None = None,
     verify: bool = False,
+    on_bad: OnBad = "error",
     progress: Callable[[Window], None] | None = None,
 ) -> Migration:
     """Copy what a QuestDB holds into a store, or compare the two.
@@ -134,6 +136,8 @@ def migrate(
         Whole UTC days from that of `start` to the one before `end`.
     verify : bool
         Write nothing: read both sides and compare.
+    on_bad : "error" or "quarantine"
+        As in `mrtrade.data.ingest.ingest`.
     progress : callable, optional
         Called with each window when it is done.
 
@@ -151,7 +155,7 @@ def migrate(
     """
     mapping = mapping or Mapping()
     done = Migration()
-    for copy in _copies(transport, store, exchange.upper(), mapping, tables):
+    for copy in _copies(transport, store, exchange.upper(), mapping, tables, on_bad):
         if copy.names["received_time"] == copy.names.get("origin_time"):
             done.notes.append(
                 f"{copy.theirs} keeps one time, {copy.when}: taken for when rows were received, too"
@@ -169,7 +173,12 @@ def migrate(
 
 
 def _copies(
-    transport: Transport, store: Store, exchange: str, mapping: Mapping, tables: Collection[str]
+    transport: Transport,
+    store: Store,
+    exchange: str,
+    mapping: Mapping,
+    tables: Collection[str],
+    on_bad: OnBad,
 ) -> Iterator[_Copy]:
     wanted = tables or mapping.tables
     found = False
@@ -183,7 +192,7 @@ def _copies(
             continue
         found = True
         names = mapping.resolve(table, there)
-        yield _Copy(transport, store, exchange, mapping, table, theirs, there, names)
+        yield _Copy(transport, store, exchange, mapping, table, theirs, there, names, on_bad)
     if not found:
         raise SourceError(
             "holds no table of one of our names",
@@ -228,9 +237,9 @@ def _window(copy: _Copy, symbol: str, day_ns: int, *, verify: bool) -> Window | 
         path.parent.mkdir(parents=True)
         _fetch(copy, symbol, day_ns, rows, path)
         if not verify:
-            ingest(lake, copy.store)
+            ingest(lake, copy.store, on_bad=copy.on_bad)
         checked = ParquetStore(Path(folder, "checked"))
-        ingest(lake, checked)
+        ingest(lake, checked, on_bad=copy.on_bad)
         expected = _digest(checked, series, day)
     entry = _entry(copy.store, series, day)
     found = "" if entry is None else _digest(copy.store, series, day)
