@@ -89,7 +89,7 @@ class LocalFiles:
         with _told(folder):
             for key in keys:
                 (self.root / key).unlink(missing_ok=True)
-                _sync(folder)
+            _sync(folder)
             with suppress(OSError):  # it may hold files of others
                 folder.rmdir()
                 _sync(folder.parent)

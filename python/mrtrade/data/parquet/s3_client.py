@@ -23,7 +23,7 @@ def make_client() -> Any:
     except ImportError:
         raise ConfigError("a store on S3 needs boto3", remedy='pip install "mrtrade[s3]"') from None
     own = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-    return boto3.session.Session().client(
+    return boto3.Session().client(
         "s3",
         config=Config(
             connect_timeout=10,

@@ -39,6 +39,10 @@ _NOT_READ = {
 _KEY = re.compile(r"exchange=([^/]+)/symbol=([^/]+)/dt=(\d{4}-\d{2}-\d{2})/([^/]+\.parquet)$")
 
 
+class UnknownSeriesError(SourceError):
+    """The bucket has nothing of a series, on any day."""
+
+
 @dataclass(frozen=True)
 class LakeObject:
     """One object of the bucket, as it was listed.

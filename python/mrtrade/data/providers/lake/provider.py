@@ -18,6 +18,7 @@ from mrtrade.data.providers.lake.objects import (
     LAKE_TABLES,
     LakeDay,
     LakeObject,
+    UnknownSeriesError,
     by_day,
     check_table,
     contents_of,
@@ -132,9 +133,10 @@ class CryptoLakeProvider:
 
         Raises
         ------
+        UnknownSeriesError
+            For a series of which there is nothing at all, naming those that are spelled alike.
         SourceError
-            Also for a table that mrtrade does not read, and for a series of which there is nothing
-            at all, naming those that are spelled alike.
+            Also for a table that mrtrade does not read.
         """
         check_table(table)
         exchange, symbol = lake_spelling(exchange, symbol)
@@ -186,6 +188,19 @@ class CryptoLakeProvider:
             _check(day, file)
         return files
 
+    def to_fetch(self, day: LakeDay) -> int:
+        """Return how many bytes of a day are not in the cache, by the sizes of its files."""
+        held = (
+            one
+            for one in day.objects
+            if (path := self._path(day, one)).is_file() and path.stat().st_size == one.size
+        )
+        return day.size - sum(one.size for one in held)
+
+    def forget(self, day: LakeDay) -> None:
+        """Remove a day's files from the cache."""
+        forget_others(self._day_folder(day), set())
+
     # ---- inside
 
     def _listed(
@@ -224,7 +239,7 @@ class CryptoLakeProvider:
         else:
             near = _near(exchange, exchanges)
             what = f"there is no {table} of {exchange}"
-        return SourceError(
+        return UnknownSeriesError(
             f"s3://{self._bucket.name}: {what}",
             expected="a series that `mrtrade download --list` shows" if not near else None,
             remedy=f"did you mean {' or '.join(near)}?" if near else "check the spelling",
