@@ -3,6 +3,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from .servers.plugin import *  # noqa: F403  (its fixtures and hooks)
+
 # No test may depend on how busy the machine is.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")

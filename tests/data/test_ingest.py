@@ -18,7 +18,7 @@ from mrtrade.data.merge import merge_sorted
 from mrtrade.data.parquet import ParquetStore
 from mrtrade.data.providers import lake_folder
 from mrtrade.data.schemas import TABLES
-from mrtrade.errors import StoreError
+from mrtrade.errors import DataError, StoreError
 
 from .lake import DAY, SECOND, T0, deltas, put, trades, tree
 
@@ -45,7 +45,7 @@ def test_layout_names_types_and_manifest(lake, store):
     stored = pq.read_table(part, partitioning=None)
     assert stored.schema.names == TABLES["book_delta_v2"].schema.names
     assert stored.schema.types == TABLES["book_delta_v2"].schema.types
-    assert pq.ParquetFile(part).metadata.row_group(0).column(0).compression == "LZ4"
+    assert pq.ParquetFile(part).metadata.row_group(0).column(0).compression == "ZSTD"
     manifest = json.loads((part.parent / "_manifest.json").read_text())
     assert manifest["rows"] == 3
     assert manifest["sha256"] == tree(part.parent)["part.parquet"]
@@ -304,7 +304,7 @@ def test_readers_never_see_half_a_partition(lake, store):
 
 
 def test_read_gives_the_span_asked_for(store, monkeypatch):
-    monkeypatch.setattr("mrtrade.data.parquet.ROW_GROUP_ROWS", 7)
+    monkeypatch.setattr("mrtrade.data.parquet.parts.ROW_GROUP_ROWS", 7)
     count = 100
     times = [i * DAY_NS // 40 for i in range(count)]
     rows = deltas(*[(t, i, True, 100, 1) for i, t in enumerate(times)])
@@ -332,7 +332,7 @@ def test_unknown_series_and_tables(store):
 
 
 def test_row_groups_are_bounded_and_order_kept(lake, store, monkeypatch):
-    monkeypatch.setattr("mrtrade.data.parquet.ROW_GROUP_ROWS", 1_000)
+    monkeypatch.setattr("mrtrade.data.parquet.parts.ROW_GROUP_ROWS", 1_000)
     monkeypatch.setattr(lake_folder, "BATCH_ROWS", 300)
     rows = deltas(*[(i // 3, i, True, 100, 1) for i in range(5_000)])
     put(lake, "book_delta_v2", rows, row_group_size=10)
@@ -427,3 +427,19 @@ def test_one_process_at_a_time_writes(lake, tmp_path):
     for write in writes:
         write()
     assert tree(store.root) == {}
+
+
+def test_links_below_a_folder_are_followed_once(lake, store, tmp_path):
+    put(tmp_path / "elsewhere", "book_delta_v2", SOME)
+    lake.mkdir()
+    (lake / "book_delta_v2").symlink_to(tmp_path / "elsewhere" / "book_delta_v2")
+    (lake / "book_delta_v2" / "round").symlink_to(lake)
+    assert ingest(lake, store).rows == 3
+
+
+def test_two_files_of_one_name_are_refused(lake, store):
+    for part in ("a", "b"):
+        put(lake / part, "book_delta_v2", SOME)
+    with pytest.raises(DataError, match="two files of one name"):
+        ingest(lake, store)
+    assert store.series() == []

@@ -229,7 +229,7 @@ def final_book(tape):
 
 
 def test_a_start_gives_the_book_of_everything_before_it(store, monkeypatch):
-    monkeypatch.setattr("mrtrade.data.parquet.ROW_GROUP_ROWS", 64)
+    monkeypatch.setattr("mrtrade.data.parquet.parts.ROW_GROUP_ROWS", 64)
     rows = random_recording(np.random.default_rng(1), 2_000)
     fill(store, rows, SEED)
     whole = load_tape(store, FOO)
@@ -271,7 +271,7 @@ def test_chunks_of_any_size_give_the_same_tape(tmp_path, monkeypatch):
     )
     tapes = []
     for size in (1, 7, 10**6):
-        monkeypatch.setattr("mrtrade.data.parquet.ROW_GROUP_ROWS", size)
+        monkeypatch.setattr("mrtrade.data.parquet.parts.ROW_GROUP_ROWS", size)
         store = ParquetStore(tmp_path / str(size))
         fill(store, pa.concat_tables([late, rows, more]), pa.concat_tables([SEED, second]))
         tapes.append(load_tape(store, FOO))
@@ -324,7 +324,7 @@ def test_chunks_one_after_the_other_are_the_tape(tmp_path_factory, rows, size, s
                 tape = load_tape(store, FOO, begin, base_latency_ns=latency)
             except StoreError:
                 return  # no book from the start on
-            patched.setattr("mrtrade.data.parquet.BATCH_ROWS", size)
+            patched.setattr("mrtrade.data.parquet.parts.BATCH_ROWS", size)
             stream = TapeStream(store, FOO, begin, base_latency_ns=latency)
             chunks = list(stream)
         for name in ("deltas", "trades"):

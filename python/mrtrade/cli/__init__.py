@@ -11,7 +11,17 @@ from typing import Annotated
 
 import typer
 
-from mrtrade.cli import backtest, demo, features, fills, ingest, runs
+from mrtrade.cli import (
+    backtest,
+    db,
+    demo,
+    download,
+    features,
+    fills,
+    ingest,
+    migrate_questdb,
+    runs,
+)
 from mrtrade.errors import ConfigError, DataError, MrTradeError, StoreError
 
 OK, FAILED, USAGE, BAD_DATA = 0, 1, 2, 3
@@ -35,10 +45,13 @@ app = typer.Typer(
 )
 app.command()(demo.demo)
 app.command()(ingest.ingest)
+app.command()(download.download)
+app.command()(migrate_questdb.migrate_questdb)
 app.command()(backtest.backtest)
 app.command()(runs.rerun)
 app.command()(runs.runs)
 app.add_typer(features.app, name="features")
+app.add_typer(db.app, name="db")
 app.add_typer(fills.app, name="fills")
 
 

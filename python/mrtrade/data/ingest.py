@@ -1,4 +1,4 @@
-"""From a folder of files into a store: all of it, or nothing and one clear error.
+"""From files into a store: all of them, or nothing and one clear error.
 
 Three steps: every new file is checked to its last row; then it is settled which partitions
 change; only then is anything written, a partition at a time. An ingest that was interrupted is
@@ -7,22 +7,29 @@ resumed by running it again: partitions already written hold their sources and a
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 
 from mrtrade.clock import NS_PER_DAY, to_ns, utc_day
-from mrtrade.data.providers.lake_folder import LakeFile, discover, inspect, read
-from mrtrade.data.store import Entry, Source, Store
-from mrtrade.errors import StoreError
+from mrtrade.data.checks import Checks
+from mrtrade.data.providers.files import SourceFile, discover
+from mrtrade.data.providers.lake_folder import LakeFile
+from mrtrade.data.quality.findings import Finding
+from mrtrade.data.schemas import TABLES
+from mrtrade.data.store import Entry, Series, Source, Store
+from mrtrade.errors import DataError, StoreError
 from mrtrade.instruments import from_lake
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, files done and files in all."""
+
+OnBad = Literal["error", "quarantine"]
 
 
 @dataclass
@@ -40,9 +47,14 @@ class IngestReport:
     files : int
         Files found.
     skipped : list of str
-        Folders of tables that mrtrade does not know.
+        What was passed over: folders of tables that mrtrade does not know, and files of none of
+        its formats.
     unknown_columns : dict
         Table -> columns that it does not have, and that were left out.
+    findings : dict
+        Name of a new file -> what was found in it.
+    quarantined : int
+        Rows of new files that were put into the table `quarantine`.
     """
 
     written: list[Entry] = field(default_factory=list)
@@ -51,6 +63,8 @@ class IngestReport:
     files: int = 0
     skipped: list[str] = field(default_factory=list)
     unknown_columns: dict[str, list[str]] = field(default_factory=dict)
+    findings: dict[str, list[Finding]] = field(default_factory=dict)
+    quarantined: int = 0
 
     @property
     def rows(self) -> int:
@@ -62,29 +76,67 @@ class IngestReport:
             f"{self.files} files: {self.unchanged} unchanged; "
             f"{len(self.written)} partitions written, {self.rows:,} rows"
         )
+        if self.quarantined:
+            text += f"; {self.quarantined:,} rows put into quarantine"
         if self.removed:
             text += f"; removed: {', '.join(self.removed)}"
         if self.skipped:
-            text += f"; unknown tables skipped: {', '.join(self.skipped)}"
+            text += f"; skipped: {', '.join(self.skipped)}"
         for table, columns in self.unknown_columns.items():
             text += f"; unknown columns of {table} left out: {', '.join(columns)}"
         return text
 
 
 @dataclass(frozen=True)
+class _Refused:
+    """The rows of a file that were refused, as a file of the table `quarantine`."""
+
+    file: SourceFile
+    table: str = "quarantine"
+
+    @property
+    def path(self) -> Path:
+        return self.file.path
+
+    @property
+    def exchange(self) -> str:
+        return self.file.exchange
+
+    @property
+    def symbol(self) -> str:
+        return self.file.symbol
+
+    @property
+    def name(self) -> str:
+        return f"refused {self.file.table} of {self.file.name}"
+
+    def read(self, checks: Checks) -> Iterator[pa.Table]:
+        """Yield the refused rows, whatever `checks` would do with them."""
+        own = Checks("quarantine")
+        for _ in self.file.read(own):
+            pass
+        yield from _in_order(own.quarantined)
+
+
+@dataclass(frozen=True)
 class _Change:
     """One partition to be written: from which files, and whether on top of what is stored."""
 
-    series: tuple[str, str, str]
+    series: Series
     day: str
-    files: list[tuple[LakeFile, Source]]
+    files: list[tuple[SourceFile, Source]]
     keep: bool
 
 
 def ingest(
-    path: str | PathLike[str], store: Store, progress: Progress | None = None
+    path: str | PathLike[str],
+    store: Store,
+    progress: Progress | None = None,
+    *,
+    on_bad: OnBad = "error",
+    **hints: str | None,
 ) -> IngestReport:
-    """Bring a local folder in Crypto Lake's layout into a store.
+    """Bring a file, or a folder of files, of any format that mrtrade knows into a store.
 
     The same file again changes nothing; a file of the same name with other content replaces what
     came from it; files of one day are merged by the rule of `mrtrade.data.merge`.
@@ -92,9 +144,14 @@ def ingest(
     Parameters
     ----------
     path : path
-        A Crypto Lake folder, or any folder within one.
+        E.g. a Crypto Lake folder, or any folder within one.
     store : Store
     progress : callable, optional
+    on_bad : "error" or "quarantine"
+        Whether the first fault is raised, or faulty rows go to the table `quarantine`, each with
+        its reason, and the others are stored.
+    **hints
+        What files do not say of themselves; see `mrtrade.data.providers.files.discover`.
 
     Returns
     -------
@@ -109,47 +166,116 @@ def ingest(
         folder, so that it cannot be made anew, or if another process is writing; the store is as it
         was.
     """
-    tell = progress or _silent
-    files, skipped = discover(Path(path))
-    report = IngestReport(files=len(files), skipped=skipped)
-    unknown: dict[str, set[str]] = defaultdict(set)
-    for file in files:  # cheap, so first: a wrong column in the last file shows at once
-        parquet, checker = inspect(file)
-        parquet.close()
-        unknown[file.table].update(checker.unknown)
-    report.unknown_columns = {table: sorted(names) for table, names in unknown.items() if names}
-
-    by_series: dict[tuple[str, str, str], list[LakeFile]] = defaultdict(list)
-    for file in files:
-        by_series[file.table, file.exchange, from_lake(file.symbol)].append(file)
-    with store.writing():  # from the plan on: another writer would change what it rests on
-        _bring_in(by_series, store, report, tell)
+    files, skipped = discover(Path(path), **hints)
+    report = ingest_files(files, store, progress, on_bad=on_bad)
+    report.skipped = skipped
     return report
 
 
-def _bring_in(
-    by_series: dict[tuple[str, str, str], list[LakeFile]],
+def ingest_files(
+    files: Iterable[SourceFile],
+    store: Store,
+    progress: Progress | None = None,
+    *,
+    on_bad: OnBad = "error",
+) -> IngestReport:
+    """Bring files of any door into a store; `ingest` says how, and what it raises."""
+    files = list(files)
+    report = IngestReport(files=len({file.path for file in files}))
+    report.unknown_columns = _unknown_columns(files)
+    by_series: dict[Series, list[SourceFile]] = defaultdict(list)
+    for file in files:
+        by_series[_series(file)].append(file)
+    for members in by_series.values():
+        _check_names(members)
+    refused = {_series(_Refused(file)) for file in files}
+    # From the plan on: another writer would change what it rests on.
+    with store.writing([*by_series, *refused]):
+        changes = _check(by_series, store, report, progress or _silent, on_bad)
+        _write(changes, store, report, progress or _silent, on_bad)
+    return report
+
+
+def _unknown_columns(files: Iterable[SourceFile]) -> dict[str, list[str]]:
+    """Return columns left out; cheap, so first: a wrong one in the last file shows at once."""
+    unknown: dict[str, set[str]] = defaultdict(set)
+    for file in files:
+        if isinstance(file, LakeFile):
+            parquet, checker = file.inspect(Checks("error"))
+            parquet.close()
+            unknown[file.table].update(checker.unknown)
+    return {table: sorted(names) for table, names in unknown.items() if names}
+
+
+def _check_names(files: Sequence[SourceFile]) -> None:
+    by_name = {file.name: file for file in files}
+    for file in files:
+        if by_name[file.name] is not file:
+            raise DataError(
+                "two files of one name would replace each other",
+                file=file.path,
+                value=str(by_name[file.name].path),
+                expected="one file of a name",
+                remedy="remove one of them",
+            )
+
+
+def _check(
+    by_series: dict[Series, list[SourceFile]],
     store: Store,
     report: IngestReport,
     tell: Progress,
-) -> None:
+    on_bad: OnBad,
+) -> list[_Change]:
+    """Read every new file to its end; return what is to be written."""
     changes: list[_Change] = []
+    digests: dict[Path, tuple[int, str]] = {}
+    stored = {series: _stored(store, series) for series in by_series}
+    refused: dict[Series, list[tuple[SourceFile, Source]]] = defaultdict(list)
+    changed: set[Path] = set()
     done = 0
+    total = sum(map(len, by_series.values()))
     for series, members in by_series.items():
-        stored = {entry.day: entry for entry in store.entries(*series)}
         sources = []
         for file in members:
-            tell("checking", done, report.files)
-            source, is_new = _source(file, stored)
-            sources.append((file, source))
-            report.unchanged += not is_new
+            tell("checking", done, total)
             done += 1
-        changes += _plan(series, sources, stored)
+            bad = _Refused(file)
+            held_bad = stored.setdefault(_series(bad), _stored(store, _series(bad)))
+            if file.path not in digests:
+                digests[file.path] = _digest(file.path)
+            size, digest = digests[file.path]
+            source = _held(file.name, size, digest, stored[series])
+            if source is not None:
+                sources.append((file, source))
+                if (aside := _held(bad.name, size, digest, held_bad)) is not None:
+                    refused[_series(bad)].append((bad, aside))
+                continue
+            changed.add(file.path)
+            checks = Checks(on_bad)
+            sources.append((file, Source(file.name, size, digest, _days(file.read(checks)))))
+            aside = Source(bad.name, size, digest, _days(_in_order(checks.quarantined)))
+            refused[_series(bad)].append((bad, aside))
+            report.quarantined += sum(map(len, checks.quarantined))
+            if checks.findings:
+                report.findings[file.name] = checks.findings
+        changes += _plan(series, sources, stored[series])
+    report.unchanged = len(digests) - len(changed)
+    # Refused rows first: an interruption before their file's good rows makes it new once more.
+    first = [change for s, sources in refused.items() for change in _plan(s, sources, stored[s])]
+    return first + changes
 
+
+def _write(
+    changes: list[_Change], store: Store, report: IngestReport, tell: Progress, on_bad: OnBad
+) -> None:
     for at, change in enumerate(changes):
         tell("writing", at, len(changes))
         if change.files or change.keep:
-            streams = [(source, _rows_of(file, change.day)) for file, source in change.files]
+            streams = [
+                (source, _rows_of(file.read(Checks(on_bad)), change.day))
+                for file, source in change.files
+            ]
             entry = store.write_day(*change.series, change.day, streams, keep=change.keep)
             report.written.append(entry)
         else:
@@ -162,30 +288,49 @@ def _silent(what: str, done: int, total: int) -> None:
     pass
 
 
-def _source(file: LakeFile, stored: dict[str, Entry]) -> tuple[Source, bool]:
-    """Return what is known of a file, and whether the store lacks any of it.
+def _series(file: SourceFile) -> Series:
+    return file.table, file.exchange, from_lake(file.symbol)
 
-    A file that the store lacks is read and checked to its end.
-    """
-    with file.path.open("rb") as raw:
+
+def _stored(store: Store, series: Series) -> dict[str, Entry]:
+    return {entry.day: entry for entry in store.entries(*series)}
+
+
+def _digest(path: Path) -> tuple[int, str]:
+    with path.open("rb") as raw:
         digest = hashlib.file_digest(raw, "sha256").hexdigest()
-    size = file.path.stat().st_size
-    held = [source for entry in stored.values() for source in entry.sources]
-    for source in held:
-        if (source.name, source.size, source.sha256) == (file.name, size, digest):
-            everywhere = all(day in stored and source in stored[day].sources for day in source.days)
-            if everywhere:
-                return source, False
+    return path.stat().st_size, digest
+
+
+def _held(name: str, size: int, digest: str, stored: dict[str, Entry]) -> Source | None:
+    """Return what the store holds of a file, if it holds all of it."""
+    for entry in stored.values():
+        for source in entry.sources:
+            if (source.name, source.size, source.sha256) == (name, size, digest):
+                everywhere = (d in stored and source in stored[d].sources for d in source.days)
+                if all(everywhere):
+                    return source
+    return None
+
+
+def _days(tables: Iterable[pa.Table]) -> tuple[str, ...]:
     days: set[int] = set()
-    for rows in read(file):
+    for rows in tables:
         days.update(np.unique(rows["received_time"].to_numpy() // NS_PER_DAY).tolist())
-    spelled = tuple(utc_day(day * NS_PER_DAY) for day in sorted(days))
-    return Source(file.name, size, digest, spelled), True
+    return tuple(utc_day(day * NS_PER_DAY) for day in sorted(days))
+
+
+def _in_order(quarantined: list[pa.Table]) -> Iterator[pa.Table]:
+    """Yield refused rows by received_time; those that have none carry that of the row before."""
+    if quarantined:
+        rows = pa.concat_tables(quarantined).cast(TABLES["quarantine"].schema)
+        order = np.argsort(rows["received_time"].to_numpy(), kind="stable")
+        yield rows.take(pa.array(order))
 
 
 def _plan(
-    series: tuple[str, str, str],
-    sources: list[tuple[LakeFile, Source]],
+    series: Series,
+    sources: list[tuple[SourceFile, Source]],
     stored: dict[str, Entry],
 ) -> Iterator[_Change]:
     """Yield the partitions of a series whose sources are not what they should be."""
@@ -215,9 +360,11 @@ def _plan(
         yield _Change(series, day, new if foreign else wanted, keep=bool(foreign))
 
 
-def _rows_of(file: LakeFile, day: str) -> Iterator[pa.Table]:
+def _rows_of(tables: Iterator[pa.Table], day: str) -> Iterator[pa.Table]:
     low = to_ns(day)
-    for rows in read(file):
+    for rows in tables:
+        if not len(rows):
+            continue
         times = rows["received_time"].to_numpy()
         a, b = np.searchsorted(times, [low, low + NS_PER_DAY])
         if b > a:

@@ -12,7 +12,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mrtrade.data.checks import Checker
+from mrtrade.data.checks import Checker, Checks
+from mrtrade.data.providers.folders import files_under
 from mrtrade.data.schemas import TABLES
 from mrtrade.errors import ConfigError, DataError
 from mrtrade.instruments import to_lake
@@ -45,6 +46,56 @@ class LakeFile:
         number = re.match(r"\d+", self.path.name)
         return self.day, int(number[0]) if number else 0, self.path.name
 
+    def inspect(self, checks: Checks) -> tuple[pq.ParquetFile, Checker]:
+        """Open the file and check that it has rows, and the columns and types of its table.
+
+        Raises
+        ------
+        DataError
+            If it does not, or is no whole Parquet file.
+        """
+        try:
+            parquet = pq.ParquetFile(self.path, pre_buffer=False)
+        except _UNREADABLE as error:
+            raise _broken(self, None, error) from error
+        if not parquet.metadata.num_rows:
+            raise DataError(
+                "no rows",
+                file=self.path,
+                expected="at least one",
+                remedy="delete it, or download it",
+            )
+        schema = parquet.schema_arrow
+        table = TABLES[self.table]
+        return parquet, checks.checker(table, self.path, self.exchange, self.symbol, schema)
+
+    def read(self, checks: Checks) -> Iterator[pa.Table]:
+        """Yield the rows, checked, in our names and types, about a million at a time.
+
+        Raises
+        ------
+        DataError
+            At the first row, or column, that is wrong.
+        """
+        parquet, checker = self.inspect(checks)
+        with parquet:
+            waiting: list[pa.RecordBatch] = []
+            count = 0
+            batches = parquet.iter_batches(batch_size=BATCH_ROWS)
+            while True:
+                try:
+                    batch = next(batches, None)
+                except _UNREADABLE as error:
+                    raise _broken(self, checker.rows + count, error) from error
+                if batch is not None:
+                    waiting.append(batch)
+                    count += len(batch)
+                if count >= BATCH_ROWS or (batch is None and count):
+                    yield checker(pa.Table.from_batches(waiting))
+                    waiting, count = [], 0
+                if batch is None:
+                    return
+
 
 def discover(root: Path) -> tuple[list[LakeFile], list[str]]:
     """Find the files of a folder.
@@ -69,7 +120,7 @@ def discover(root: Path) -> tuple[list[LakeFile], list[str]]:
     root = root.resolve()
     files = []
     skipped = set()
-    for path in sorted(root.rglob("*.parquet")):
+    for path in files_under(root, (".parquet",)):
         table = _table_of(path, root)
         if table in TABLES:
             files.append(_place(path, table))
@@ -119,54 +170,6 @@ def _place(path: Path, table: str) -> LakeFile:
             error.what, file=path, value=symbol, expected=error.expected, remedy="rename the folder"
         ) from error
     return LakeFile(path, table, exchange, symbol, day)
-
-
-def inspect(file: LakeFile) -> tuple[pq.ParquetFile, Checker]:
-    """Open a file and check that it has rows, and the columns and types of its table.
-
-    Raises
-    ------
-    DataError
-        If it does not, or is no whole Parquet file.
-    """
-    try:
-        parquet = pq.ParquetFile(file.path, pre_buffer=False)
-    except _UNREADABLE as error:
-        raise _broken(file, None, error) from error
-    if not parquet.metadata.num_rows:
-        raise DataError(
-            "no rows", file=file.path, expected="at least one", remedy="delete it, or download it"
-        )
-    schema = parquet.schema_arrow
-    return parquet, Checker(TABLES[file.table], file.path, file.exchange, file.symbol, schema)
-
-
-def read(file: LakeFile) -> Iterator[pa.Table]:
-    """Yield the rows of a file, checked, in our names and types, about a million at a time.
-
-    Raises
-    ------
-    DataError
-        At the first row, or column, that is wrong.
-    """
-    parquet, checker = inspect(file)
-    with parquet:
-        waiting: list[pa.RecordBatch] = []
-        count = 0
-        batches = parquet.iter_batches(batch_size=BATCH_ROWS)
-        while True:
-            try:
-                batch = next(batches, None)
-            except _UNREADABLE as error:
-                raise _broken(file, checker.rows + count, error) from error
-            if batch is not None:
-                waiting.append(batch)
-                count += len(batch)
-            if count >= BATCH_ROWS or (batch is None and count):
-                yield checker(pa.Table.from_batches(waiting))
-                waiting, count = [], 0
-            if batch is None:
-                return
 
 
 def _broken(file: LakeFile, row: int | None, error: Exception) -> DataError:

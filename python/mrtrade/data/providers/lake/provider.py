@@ -1,0 +1,300 @@
+"""Crypto Lake as a source of data: what it has, what of it is missing, and the rows."""
+
+import json
+import os
+import zlib
+from collections.abc import Iterable
+from difflib import get_close_matches
+from itertools import takewhile
+from pathlib import Path
+
+import pandas as pd
+
+from mrtrade.clock import Scalar
+from mrtrade.data.checks import Checks
+from mrtrade.data.providers.lake.access import BUCKET, SAMPLE_BUCKET, Bucket
+from mrtrade.data.providers.lake.cache import Progress, ReplacedError, fetched, forget_others
+from mrtrade.data.providers.lake.objects import (
+    LAKE_TABLES,
+    LakeDay,
+    LakeObject,
+    UnknownSeriesError,
+    by_day,
+    check_table,
+    contents_of,
+    days_of,
+    lake_spelling,
+    span_of,
+)
+from mrtrade.data.providers.lake_folder import LakeFile
+from mrtrade.errors import DataError, SourceError
+
+
+def cache_folder(cache: str | os.PathLike[str] | None = None) -> Path:
+    """Return the folder of fetched objects: the one given, $MRTRADE_LAKE_CACHE, or the user's."""
+    given = cache or os.environ.get("MRTRADE_LAKE_CACHE")
+    if given:
+        return Path(given).expanduser().absolute()
+    users = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(users) / "mrtrade" / "lake"
+
+
+class CryptoLakeProvider:
+    """Crypto Lake's bucket, read day by day through a cache of its own files.
+
+    Parameters
+    ----------
+    cache : path, optional
+        Folder of fetched objects; see `cache_folder`.
+    sample : bool
+        Whether to read the free sample bucket, which needs no keys.
+    bucket : str, optional
+        Another bucket, and a prefix after a slash.
+    endpoint : str, optional
+        Address of an S3 server other than AWS; the environment's AWS_ENDPOINT_URL does the same.
+    profile : str, optional
+        Of the AWS configuration files. Without it keys come from the environment
+        (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY), or from wherever boto3 finds them.
+
+    Raises
+    ------
+    SourceError
+        From every method: one that says who refused what, and what to do. It holds no secret.
+
+    Notes
+    -----
+    May be used from several threads at once.
+    """
+
+    def __init__(
+        self,
+        cache: str | os.PathLike[str] | None = None,
+        *,
+        sample: bool = False,
+        bucket: str | None = None,
+        endpoint: str | None = None,
+        profile: str | None = None,
+    ) -> None:
+        where = bucket or (SAMPLE_BUCKET if sample else BUCKET)
+        self._bucket = Bucket(where, endpoint, profile, anonymous=sample)
+        self.folder = cache_folder(cache) / self._bucket.name
+
+    # ---- what there is
+
+    def available(
+        self, table: str | None = None, exchange: str | None = None, symbol: str | None = None
+    ) -> pd.DataFrame:
+        """Return the series that the bucket holds.
+
+        Parameters
+        ----------
+        table, exchange, symbol : str, optional
+            What to look for; without it, all. By the table's own list of contents, which may be
+            some hours old, where there is one.
+
+        Returns
+        -------
+        DataFrame
+            table, exchange, symbol (Crypto Lake's spelling), days (how many), first, last
+            (``YYYY-MM-DD``).
+        """
+        if table is not None:
+            check_table(table)
+        exchange = exchange and exchange.upper()
+        if symbol is not None:
+            exchange, symbol = lake_spelling(exchange or "", symbol)
+        rows = [
+            (one, *place)
+            for one in ([table] if table else LAKE_TABLES)
+            for place in contents_of(self._keys(one))
+            if (not exchange or exchange == place[0])
+            and (symbol is None or symbol.upper() == place[1].upper())
+        ]
+        frame = pd.DataFrame(rows, columns=["table", "exchange", "symbol", "day"])
+        series = frame.drop_duplicates().groupby(["table", "exchange", "symbol"])["day"]
+        return series.agg(days="size", first="min", last="max").reset_index()
+
+    def plan(
+        self, table: str, exchange: str, symbol: str, start: Scalar, end: Scalar
+    ) -> list[LakeDay]:
+        """Return the days of a span, and which objects hold them.
+
+        Parameters
+        ----------
+        table, exchange, symbol : str
+            In any spelling and case.
+        start, end : time
+            ``start <= received_time < end``, hours and all; without a zone, UTC.
+
+        Returns
+        -------
+        list of LakeDay
+            One a UTC day that the span touches; a day that the bucket lacks has no objects.
+
+        Raises
+        ------
+        UnknownSeriesError
+            For a series of which there is nothing at all, naming those that are spelled alike.
+        SourceError
+            Also for a table that mrtrade does not read.
+        """
+        check_table(table)
+        exchange, symbol = lake_spelling(exchange, symbol)
+        days = days_of(*span_of(start, end))
+        symbol, found = self._listed(table, exchange, symbol, days)
+        return [LakeDay(table, exchange, symbol, day, found.get(day, ())) for day in days]
+
+    # ---- files
+
+    def fetch(self, day: LakeDay, progress: Progress | None = None) -> list[LakeFile]:
+        """Bring a day's objects into the cache; what is there already is not fetched again.
+
+        Parameters
+        ----------
+        day : LakeDay
+        progress : callable, optional
+            Called with the bytes that came since it was last called.
+
+        Returns
+        -------
+        list of LakeFile
+            One an object, in order; none for a day without objects. If a day was corrected after
+            it was listed, these are the corrected files.
+
+        Raises
+        ------
+        SourceError
+            If an object cannot be had; what has come of it stays in the cache, and the next call
+            goes on from there.
+        DataError
+            If an object is whole, but no Parquet file with rows of the table.
+        """
+        tell = progress or _silent
+        for _ in range(3):
+            try:
+                for one in day.objects:
+                    fetched(self._bucket, one, self._path(day, one), tell)
+                break
+            except ReplacedError:  # corrected between list and fetch
+                day = self._listed_again(day)
+        else:
+            raise SourceError(f"{day}: replaced again and again", remedy="try again later")
+        forget_others(self._day_folder(day), {one.filename for one in day.objects})
+        files = [
+            LakeFile(self._path(day, one), day.table, day.exchange, day.symbol, day.day)
+            for one in day.objects
+        ]
+        for file in files:
+            _check(day, file)
+        return files
+
+    def to_fetch(self, day: LakeDay) -> int:
+        """Return how many bytes of a day are not in the cache, by the sizes of its files."""
+        held = (
+            one
+            for one in day.objects
+            if (path := self._path(day, one)).is_file() and path.stat().st_size == one.size
+        )
+        return day.size - sum(one.size for one in held)
+
+    def forget(self, day: LakeDay) -> None:
+        """Remove a day's files from the cache."""
+        forget_others(self._day_folder(day), set())
+
+    # ---- inside
+
+    def _listed(
+        self, table: str, exchange: str, symbol: str, days: list[str]
+    ) -> tuple[str, dict[str, tuple[LakeObject, ...]]]:
+        """Return a symbol as the bucket spells it, and its objects by day."""
+        # Exchanges of tokens have symbols in both cases (stSOL-USDC): as written comes first.
+        spellings = list(dict.fromkeys((symbol, symbol.upper())))
+        for spelled in spellings:
+            prefix = self._prefix(table, exchange, spelled)
+            beyond = f"{prefix}dt={days[-1]}0"  # "/" sorts before "0"
+            listed = self._bucket.objects(
+                prefix, after=f"{prefix}dt={days[0]}", limit=min(1000, 8 * len(days))
+            )
+            found = by_day(_before(beyond, listed))
+            if found:
+                return spelled, found
+        for spelled in spellings:
+            if any(True for _ in self._bucket.objects(self._prefix(table, exchange, spelled))):
+                return spelled, {}
+        raise self._unknown(table, exchange, symbol)
+
+    def _listed_again(self, day: LakeDay) -> LakeDay:
+        _, found = self._listed(day.table, day.exchange, day.symbol, [day.day])
+        if day.day not in found:
+            raise SourceError(f"{day}: taken out of the bucket", remedy="plan again")
+        return LakeDay(day.table, day.exchange, day.symbol, day.day, found[day.day])
+
+    def _unknown(self, table: str, exchange: str, symbol: str) -> SourceError:
+        root = f"{self._bucket.root}{table}/"
+        exchanges = [name.partition("=")[2] for name in self._bucket.folders(root)]
+        if exchange in exchanges:
+            symbols = self._bucket.folders(f"{root}exchange={exchange}/")
+            near = _near(symbol, [name.partition("=")[2] for name in symbols])
+            what = f"{exchange} has no {table} of {symbol}"
+        else:
+            near = _near(exchange, exchanges)
+            what = f"there is no {table} of {exchange}"
+        return UnknownSeriesError(
+            f"s3://{self._bucket.name}: {what}",
+            expected="a series that `mrtrade download --list` shows" if not near else None,
+            remedy=f"did you mean {' or '.join(near)}?" if near else "check the spelling",
+        )
+
+    def _keys(self, table: str) -> Iterable[str]:
+        contents = f"{self._bucket.root}{table}/contents.json.gz"
+        try:
+            body = self._bucket.tried(
+                f"read {contents}", lambda: self._bucket.get(contents)["Body"].read()
+            )
+            keys: list[str] = json.loads(zlib.decompress(body))["objects"]  # zlib, despite its name
+            return keys
+        except (SourceError, zlib.error, ValueError, KeyError):
+            # The sample has none; where keys are refused, the listing says so.
+            return (one.key for one in self._bucket.objects(f"{self._bucket.root}{table}/"))
+
+    def _prefix(self, table: str, exchange: str, symbol: str) -> str:
+        return f"{self._bucket.root}{table}/exchange={exchange}/symbol={symbol}/"
+
+    def _day_folder(self, day: LakeDay) -> Path:
+        return (
+            self.folder
+            / day.table
+            / f"exchange={day.exchange}"
+            / f"symbol={day.symbol}"
+            / f"dt={day.day}"
+        )
+
+    def _path(self, day: LakeDay, one: LakeObject) -> Path:
+        return self._day_folder(day) / one.filename
+
+
+def _before(key: str, objects: Iterable[LakeObject]) -> Iterable[LakeObject]:
+    return takewhile(lambda one: one.key < key, objects)
+
+
+def _silent(count: int) -> None:
+    pass
+
+
+def _near(name: str, names: list[str]) -> list[str]:
+    by_capitals = {one.upper(): one for one in names}
+    return [by_capitals[one] for one in get_close_matches(name.upper(), by_capitals, n=3)]
+
+
+def _check(day: LakeDay, file: LakeFile) -> None:
+    try:
+        file.inspect(Checks())[0].close()
+    except DataError as error:
+        raise DataError(
+            f"{day}: what Crypto Lake holds of this day cannot be read: {error.what}",
+            file=file.path,
+            key=error.key,
+            value=error.value,
+            expected=error.expected,
+            remedy="go on without this day, tell Crypto Lake, and fetch it again when corrected",
+        ) from error
