@@ -280,3 +280,27 @@ def test_tls_is_used_and_the_server_is_checked(settings, server, tmp_path):
     finally:
         sql(settings, "ALTER SYSTEM RESET ssl")
         sql(settings, "SELECT pg_reload_conf()")
+
+
+@on("wasm")
+def test_days_written_by_who_may_not_refresh_wait_for_who_may(store, settings, monkeypatch, caplog):
+    plain = rows("trades")
+    ones = pa.array([1.0] * 40)
+    plain = plain.set_column(3, plain.schema.field(3), ones)
+    plain = plain.set_column(4, plain.schema.field(4), ones)
+    monkeypatch.setattr("mrtrade.data.timescale.aggregates.may_refresh", lambda connection: False)
+    write(store, "trades", plain)
+    assert status(settings).refreshes == 1
+    monkeypatch.undo()
+    write(store, "book_delta_v2", rows("book_delta_v2"))  # works off what others left, too
+    assert status(settings).refreshes == 0
+    assert sql(settings, "SELECT sum(trade_count)::int FROM trade_flow_1m") == [(40,)]
+    # A product of these is no float8: their day stays noted, others do not wait for it.
+    write(store, "trades", rows("trades"))
+    assert "out of date until mrtrade db refresh" in caplog.text
+    write(store, "book_delta_v2", rows("book_delta_v2"))
+    assert sql(settings, "SELECT DISTINCT table_name FROM refreshes") == [("trades",)]
+    with pytest.raises(StoreError, match="underflow"):
+        store.refresh()
+    write(store, "trades", plain)
+    assert store.refresh() == 0
