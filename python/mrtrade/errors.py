@@ -74,6 +74,10 @@ class StoreError(MrTradeError):
     """A store that does not hold, or cannot give, what was asked of it."""
 
 
+class BusyError(StoreError):
+    """A store that another process is writing to: the same may succeed later."""
+
+
 class SourceError(MrTradeError):
     """A source of data that cannot be reached, refuses, or does not hold what was asked of it."""
 

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from mrtrade.clock import NS_PER_DAY, NS_PER_SECOND, from_ns, to_ns, utc_day
 from mrtrade.data.download.report import MAX_SHARE
+from mrtrade.data.providers.lake import EVENT_TABLES
 from mrtrade.instruments import from_lake
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def plan_lines(plan: DownloadPlan, target: str) -> Iterator[Table | Text]:
         yield Text(f"not there in these days: {', '.join(plan.absent)}")
     for name in plan.tables:
         missing = [day.lake.day for day in plan.of(name, "missing")]
-        if missing:
+        if missing and name not in EVENT_TABLES:  # of those a quiet day has no file
             yield Text(f"missing {name}: {', '.join(_first(runs(missing)))}", "yellow")
     for need in plan.needs:
         if need.size:

@@ -19,7 +19,7 @@ from mrtrade.data.providers.lake import (
 )
 from mrtrade.data.store import Entry, Store
 from mrtrade.errors import ConfigError, SourceError, StoreError
-from mrtrade.instruments import to_lake, user_symbol, venue
+from mrtrade.instruments import from_lake, to_lake, user_symbol, venue
 
 SPOT_TABLES = ("book_delta_v2", "trades", "book", "candles")
 """What is downloaded by default; `book` seeds the book that the deltas change."""
@@ -185,30 +185,39 @@ def make_plan(
     today = to_ns(datetime.now(UTC))
     days: list[PlannedDay] = []
     ratios: dict[str, float] = {}
+    unknown: dict[str, UnknownSeriesError] = {}
     for table in asked:
-        stored = {
-            entry.day: entry
-            for entry in store.entries(table, exchange, symbol, low - NS_PER_DAY, high + NS_PER_DAY)
-        }
+        try:
+            listed = provider.plan(table, exchange, symbol, low, high)
+        except UnknownSeriesError as error:
+            unknown[table] = error
+            listed = [
+                LakeDay(table, exchange, to_lake(symbol), utc_day(ns))
+                for ns in range(low, high, NS_PER_DAY)
+            ]
+        # A day may hold rows of its neighbours.
+        near = (exchange, listed[0].symbol, low - NS_PER_DAY, high + NS_PER_DAY)
+        stored = {entry.day: entry for entry in store.entries(table, *near)}
         ratios[table] = _stored_per_fetched(stored)
-        days += [
-            _planned(provider, day, stored, today)
-            for day in _listed(provider, table, exchange, symbol, low, high)
-        ]
-    found = {day.lake.table for day in days if day.lake.objects}
-    if not found:
+        days += [_planned(provider, day, stored, today) for day in listed]
+    if len(unknown) == len(asked):
+        raise unknown[asked[0]]
+    here = {day.lake.table for day in days if day.lake.objects or day.state == "pending"}
+    if not here - set(unknown):
         raise SourceError(
             f"Crypto Lake has nothing of {exchange} {to_lake(symbol)} "
             f"from {utc_day(low)} to {utc_day(high - 1)}",
             key=", ".join(asked),
-            expected="a symbol that is recorded, days that are published, a table of your plan",
-            remedy="see what there is: mrtrade download --list",
+            expected="days of which it has something",
+            remedy="see which there are: mrtrade download --list --symbol "
+            f"{symbol} --exchange {exchange}",
         )
-    chosen = tuple(table for table in asked if table in found or tables is not None)
+    chosen = asked if tables else tuple(one for one in asked if one in here and one not in unknown)
     days = sorted(
         (day for day in days if day.lake.table in chosen),
         key=lambda day: (day.lake.day, asked.index(day.lake.table)),
     )
+    symbol = from_lake(next(day.lake.symbol for day in days if day.lake.table not in unknown))
     needs = _needs(days, store, provider, ratios, None if keep_cache else in_flight)
     absent = tuple(table for table in asked if table not in chosen)
     return DownloadPlan(exchange, symbol, low, high, chosen, absent, tuple(days), needs)
@@ -218,14 +227,13 @@ def _span(start: Scalar, end: Scalar | None) -> tuple[int, int]:
     """Return the whole UTC days that hold a span; without an end, up to the last whole one."""
     low = to_ns(start) // NS_PER_DAY * NS_PER_DAY
     today = to_ns(datetime.now(UTC)) // NS_PER_DAY * NS_PER_DAY
-    high = today if end is None else -(-to_ns(end) // NS_PER_DAY) * NS_PER_DAY
+    high = today if end is None else min(today, -(-to_ns(end) // NS_PER_DAY) * NS_PER_DAY)
     if low >= high:
         raise ConfigError(
             "no day to download",
             value=f"start {utc_day(low)}, end {utc_day(high)}",
-            expected="an end after the start; it is not of the span, and without one the last "
-            "whole day is the last",
-            remedy="give other days",
+            expected="a day that is over before the end, which is not of the span itself",
+            remedy="give an earlier start, or a later end",
         )
     return low, high
 
@@ -243,17 +251,6 @@ def _tables(symbol: str, tables: Sequence[str] | None) -> tuple[str, ...]:
             remedy="name other tables",
         )
     return tuple(dict.fromkeys(tables))
-
-
-def _listed(
-    provider: CryptoLakeProvider, table: str, exchange: str, symbol: str, low: int, high: int
-) -> list[LakeDay]:
-    """Return the days of a series; none with objects where the bucket never had the series."""
-    try:
-        return provider.plan(table, exchange, symbol, low, high)
-    except UnknownSeriesError:
-        days = (utc_day(ns) for ns in range(low, high, NS_PER_DAY))
-        return [LakeDay(table, exchange, to_lake(symbol), day) for day in days]
 
 
 def _planned(

@@ -2,11 +2,12 @@
 
 import errno
 import queue
+import random
 import re
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from time import perf_counter
+from time import monotonic, sleep
 
 from mrtrade.clock import NS_PER_DAY, to_ns
 from mrtrade.data.download.plan import DownloadPlan, PlannedDay, receipt_path, version_of
@@ -18,10 +19,13 @@ from mrtrade.data.providers.files import SourceFile
 from mrtrade.data.providers.lake import CryptoLakeProvider, LakeDay
 from mrtrade.data.providers.lake_folder import LakeFile
 from mrtrade.data.store import Source, Store
-from mrtrade.errors import MrTradeError, SourceError, StoreError
+from mrtrade.errors import BusyError, MrTradeError, SourceError, StoreError
 
 AHEAD = 2
 """Days that are fetched and wait for their turn to be written, at most."""
+
+LONGEST_WAIT_S = 600.0
+"""How long another process may write to the store before a day counts as failed."""
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -116,7 +120,7 @@ class Download:
         KeyboardInterrupt
             The store holds whole days only; `report` says which.
         """
-        began = perf_counter()
+        began = monotonic()
         try:
             for day, outcome in self._arrivals():
                 self._settle(day, outcome)
@@ -127,7 +131,7 @@ class Download:
             raise
         finally:
             self._stop.set()
-            self.report.seconds = perf_counter() - began
+            self.report.seconds = monotonic() - began
         return self.report
 
     def _arrivals(self) -> Iterator[tuple[PlannedDay, list[LakeFile] | BaseException]]:
@@ -189,7 +193,7 @@ class Download:
         before = self._sources(day)
         names = {file.name for file in files}
         others = self._merged_with(day, files) if names & {one.name for one in before} else []
-        done = ingest_files([*files, *others], self._store, on_bad="quarantine")
+        done = self._ingest([*files, *others])
         sources = [one for one in self._sources(day) if one.name in names]
         status: Status = "held"
         if done.written or done.removed:
@@ -207,11 +211,21 @@ class Download:
             self._provider.forget(day)
         return _reported(planned, status, receipt)
 
-    def _sources(self, day: LakeDay, table: str | None = None) -> list[Source]:
+    def _ingest(self, files: list[SourceFile]) -> IngestReport:
+        deadline = monotonic() + LONGEST_WAIT_S
+        while True:
+            try:
+                return ingest_files(files, self._store, on_bad="quarantine")
+            except BusyError:
+                if monotonic() > deadline:
+                    raise
+                sleep(random.uniform(0.05, 0.15))  # two downloads do not keep in step
+
+    def _sources(self, day: LakeDay) -> list[Source]:
         """Return what the store holds around a day, as its ledger has it."""
         low = to_ns(day.day)
         entries = self._store.entries(
-            table or day.table, day.exchange, day.symbol, low - NS_PER_DAY, low + 2 * NS_PER_DAY
+            day.table, day.exchange, day.symbol, low - NS_PER_DAY, low + 2 * NS_PER_DAY
         )
         return list(dict.fromkeys(source for entry in entries for source in entry.sources))
 

@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 import pyarrow as pa
 from pyarrow.fs import FileSystem
 
-from mrtrade.errors import StoreError
+from mrtrade.errors import BusyError, StoreError
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -98,9 +98,9 @@ class Files(Protocol):
         ...
 
 
-def busy(where: object, holder: str = "", wait: str = "") -> StoreError:
+def busy(where: object, holder: str = "", wait: str = "") -> BusyError:
     """Return the error of a store that another process is writing to."""
-    return StoreError(
+    return BusyError(
         f"another process is writing to the store{holder}",
         file=str(where),
         remedy=f"run it again when that one has ended{wait}",
