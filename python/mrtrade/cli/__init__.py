@@ -21,6 +21,7 @@ from mrtrade.cli import (
     ingest,
     migrate_questdb,
     runs,
+    sql,
 )
 from mrtrade.errors import ConfigError, DataError, MrTradeError, StoreError
 
@@ -47,6 +48,7 @@ app.command()(demo.demo)
 app.command()(ingest.ingest)
 app.command()(download.download)
 app.command()(migrate_questdb.migrate_questdb)
+app.command()(sql.sql)
 app.command()(backtest.backtest)
 app.command()(runs.rerun)
 app.command()(runs.runs)
