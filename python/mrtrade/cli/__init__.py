@@ -21,6 +21,7 @@ from mrtrade.cli import (
     ingest,
     migrate_questdb,
     runs,
+    validate,
 )
 from mrtrade.errors import ConfigError, DataError, MrTradeError, StoreError
 
@@ -46,6 +47,8 @@ app = typer.Typer(
 app.command()(demo.demo)
 app.command()(ingest.ingest)
 app.command()(download.download)
+app.command()(validate.validate)
+app.command()(validate.quarantine)
 app.command()(migrate_questdb.migrate_questdb)
 app.command()(backtest.backtest)
 app.command()(runs.rerun)
