@@ -22,6 +22,7 @@ from mrtrade.cli import (
     migrate_questdb,
     runs,
     sql,
+    validate,
 )
 from mrtrade.errors import ConfigError, DataError, MrTradeError, StoreError
 
@@ -47,6 +48,8 @@ app = typer.Typer(
 app.command()(demo.demo)
 app.command()(ingest.ingest)
 app.command()(download.download)
+app.command()(validate.validate)
+app.command()(validate.quarantine)
 app.command()(migrate_questdb.migrate_questdb)
 app.command()(sql.sql)
 app.command()(backtest.backtest)

@@ -114,6 +114,8 @@ def graded(share: float, warn: float, error: float) -> Severity:
 def span_text(ns: float) -> str:
     """Return a length of time in words that fit: ``1.3 ms``, ``43.5 s``, ``12.0 min``, ``3 h``."""
     size = abs(ns)
+    if not size:
+        return "0 s"
     for unit, length in (("d", NS_PER_DAY), ("h", 3_600 * NS_PER_SECOND)):
         if size >= 2 * length:
             return f"{ns / length:.1f} {unit}"

@@ -66,10 +66,10 @@ def validate_store(
     """
     low = None if start is None else to_ns(start)
     high = None if end is None else to_ns(end)
-    held = [one for one in _held(store, exchange, symbol) if store.entries(*one, low, high)]
-    held = [one for one in held if one[0] == "quarantine" or table in (None, one[0])]
-    wanted = [one for one in held if one[0] != "quarantine"]
-    if not held:
+    asked = [one for one in held(store, exchange, symbol) if store.entries(*one, low, high)]
+    asked = [one for one in asked if one[0] == "quarantine" or table in (None, one[0])]
+    wanted = [one for one in asked if one[0] != "quarantine"]
+    if not asked:
         raise StoreError(
             "nothing to validate",
             file=store.url,
@@ -89,7 +89,7 @@ def validate_store(
                 one.findings += _bytes(store, one, low, high)
             report.series.append(one)
             done += 1
-    for name, market, traded in held:
+    for name, market, traded in asked:
         if name == "quarantine":
             _add_quarantined(report, store, (market, traded), table, low, high)
     return report
@@ -134,7 +134,8 @@ def _silent(what: str, done: int, total: int) -> None:
     pass
 
 
-def _held(store: Store, exchange: str | None, symbol: str | None) -> list[tuple[str, str, str]]:
+def held(store: Store, exchange: str | None, symbol: str | None) -> list[tuple[str, str, str]]:
+    """Return (table, exchange, symbol) of what a store holds, all of it or of one instrument."""
     if symbol is not None:
         symbol = user_symbol(symbol)
     if exchange is not None:
