@@ -58,22 +58,18 @@ def _by_server(store: Any, statement: str) -> Iterator[pa.RecordBatchReader]:
 
     from mrtrade.data.timescale.connection import connect, told
 
-    connection = connect(store.settings)
-    usage = (psycopg.errors.SyntaxErrorOrAccessRuleViolation, psycopg.errors.FeatureNotSupported)
-    try:
-        with told(store.settings), connection:
-            connection.read_only = True
+    with told(store.settings), connect(store.settings) as connection:
+        connection.read_only = True
+        try:
             # A cursor takes one statement that gives rows, and brings them a batch at a time.
             with connection.transaction(), connection.cursor("mrtrade_sql") as cursor:
-                cursor.itersize = _BATCH_ROWS
                 cursor.execute(statement.strip().rstrip(";").encode())
                 yield _reader(cursor)
-    except StoreError as error:
-        if isinstance(error.__cause__, usage) and not isinstance(
-            error.__cause__, psycopg.errors.InsufficientPrivilege
-        ):
-            raise ConfigError(error.what, remedy="correct the query: one SELECT") from error
-        raise
+        except psycopg.errors.InsufficientPrivilege:
+            raise
+        except psycopg.ProgrammingError as error:
+            what = str(error).partition("\n")[0]
+            raise ConfigError(what, remedy="correct the query: one SELECT") from None
 
 
 _ARROW = {
@@ -102,9 +98,9 @@ def _reader(cursor: Any) -> pa.RecordBatchReader:
         while rows := cursor.fetchmany(_BATCH_ROWS):
             columns = []
             for field, values in zip(schema, zip(*rows, strict=True), strict=True):
-                if field.type == pa.string():
-                    values = [None if value is None else str(value) for value in values]
-                columns.append(pa.array(values, field.type))
+                text = field.type == pa.string()
+                known = [str(one) if text and one is not None else one for one in values]
+                columns.append(pa.array(known, field.type))
             yield pa.record_batch(columns, schema=schema)
 
     return pa.RecordBatchReader.from_batches(schema, batches())
