@@ -8,7 +8,7 @@ from mrtrade.clock import from_ns
 from mrtrade.data.quality.findings import Finding
 from mrtrade.data.quality.report import Report, SeriesReport
 from mrtrade.data.quality.rules import RULES, span_text
-from mrtrade.data.quality.timeline import picture
+from mrtrade.data.quality.timeline import SHOWN, picture
 
 _CSS = """
 :root{--ink:#1b2430;--soft:#5b6675;--grid:#dde2e9;--page:#f5f7fa;--card:#fff;
@@ -151,6 +151,8 @@ def _quarantined(report: Report) -> str:
 
 
 def _picture(report: Report) -> str:
+    if not any(one.table in SHOWN and one.seconds for one in report.series):
+        return ""
     try:
         data = b64encode(picture(report)).decode()
     except ModuleNotFoundError:
