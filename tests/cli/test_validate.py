@@ -39,7 +39,10 @@ def lake(tmp_path):
 
 def test_files_then_a_store(capsys, monkeypatch, tmp_path, lake):
     page, told = tmp_path / "report.html", tmp_path / "report.json"
-    code, out, _ = run(capsys, monkeypatch, "validate", lake, "--html", page, "--json", told)
+    picture = tmp_path / "report.png"
+    written = ("--html", page, "--json", told, "--picture", picture)
+    code, out, _ = run(capsys, monkeypatch, "validate", lake, *written)
+    assert picture.read_bytes()[:4] == b"\x89PNG"
     assert code == 0  # a warning is no failure
     assert " WARN  book_delta_v2  BINANCE   BTC/USDT" in out
     assert "no snapshot: levels are unknown until they change" in out

@@ -1,6 +1,7 @@
 """Every rule finds what breaks it, and nothing in what does not."""
 
 import json
+import sys
 
 import numpy as np
 import pyarrow as pa
@@ -10,10 +11,10 @@ from mrtrade.data.ingest import ingest
 from mrtrade.data.parquet import ParquetStore
 from mrtrade.data.quality.page import page
 from mrtrade.data.quality.rules import RULES, graded, share_text, span_text
-from mrtrade.data.quality.timeline import blocks, strips
+from mrtrade.data.quality.timeline import blocks, picture, strips
 from mrtrade.data.quality.validate import validate_files, validate_store
 from mrtrade.data.schemas import TABLES
-from mrtrade.errors import StoreError
+from mrtrade.errors import ConfigError, StoreError
 
 from .lake import SECOND, T0, deltas, put, trades
 
@@ -469,6 +470,15 @@ def test_the_report_as_json_and_as_a_page(store):
     assert html.count("data:image/png;base64,") == 1
     for word in ("src=http", "href=", "<script"):
         assert word not in html
+
+
+def test_without_matplotlib_the_page_says_what_to_install(store, monkeypatch):
+    put_book(store, steady(100))
+    report = validate_store(store)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    assert "pip install &quot;mrtrade[report]&quot;" in page(report)
+    with pytest.raises(ConfigError, match="needs matplotlib"):
+        picture(report)
 
 
 def test_the_line_of_a_day(store):

@@ -49,6 +49,7 @@ def validate(
         bool, typer.Option("--all", help="Show measurements too, and every line.")
     ] = False,
     json: Annotated[Path | None, typer.Option(help="Write the report as JSON.")] = None,
+    picture: Annotated[Path | None, typer.Option(help="Write the timelines as PNG.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write the report as one HTML page.")] = None,
 ) -> None:
     """Hold recorded data against the rules; exit code 3 where it fails.
@@ -87,6 +88,11 @@ def validate(
     if json is not None:
         json.write_text(report.to_json() + "\n", encoding="utf-8")
         console.print(f"json  {json}", soft_wrap=True)
+    if picture is not None:
+        from mrtrade.data.quality import timeline
+
+        picture.write_bytes(timeline.picture(report))
+        console.print(f"picture  {picture}", soft_wrap=True)
     if html is not None:
         from mrtrade.data.quality.page import page
 
