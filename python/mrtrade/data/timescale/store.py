@@ -334,6 +334,19 @@ class TimescaleStore:
                 ledger.drop(connection, table, found[0].symbol_id, day)
             self._refresh(connection)
 
+    def refresh(self) -> int:
+        """Bring continuous aggregates up to date, where rows were written by who may not.
+
+        Returns
+        -------
+        int
+            Days that were waiting; 0 on an edition whose aggregates are views.
+        """
+        if self.edition.kind != "community":
+            return 0
+        with self._connections.lend() as connection:
+            return aggregates.refresh(connection)
+
     def close(self) -> None:
         """Close all connections. The store can not be used any more."""
         self._connections.close()
