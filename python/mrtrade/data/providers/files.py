@@ -17,7 +17,7 @@ from mrtrade.data.providers import (
     tardis,
 )
 from mrtrade.data.providers.folders import files_under
-from mrtrade.data.providers.recording import Part
+from mrtrade.data.providers.recording import Classify, Part
 from mrtrade.data.schemas import TABLES
 from mrtrade.errors import ConfigError, DataError
 
@@ -78,7 +78,12 @@ class SourceFile(Protocol):
 
 
 def discover(
-    path: Path, *, format: str | None = None, exchange: str | None = None, symbol: str | None = None
+    path: Path,
+    *,
+    format: str | None = None,
+    exchange: str | None = None,
+    symbol: str | None = None,
+    classify: Classify | None = None,
 ) -> tuple[list[SourceFile], list[str]]:
     """Find what can be read in a file, or in a folder and all below it.
 
@@ -90,6 +95,10 @@ def discover(
     exchange, symbol : str, optional
         What files do not say of themselves, or say in a spelling that cannot be told apart; never
         what they say. `exchange` as Crypto Lake spells it.
+    classify : callable, optional
+        Says who was the aggressor of trades whose feed does not: it is given all trades of a
+        recording, as a table of the schema `trades`, and returns the side of each. Without it such
+        trades are refused.
 
     Returns
     -------
@@ -110,6 +119,7 @@ def discover(
         raise DataError("no such file or folder", file=path, remedy="give one that is there")
     root = path.resolve()
     files: list[SourceFile] = []
+    parts: list[Part] = []
     skipped: list[str] = []
     if format in (None, lake_folder.FORMAT):
         found, skipped = lake_folder.discover(root)
@@ -120,12 +130,15 @@ def discover(
             continue
         for name, find in FORMATS.items():
             if find is not None and format in (None, name):
-                parts = _of(find, file, market, symbol)
-                if parts:
-                    files += parts
+                if found_parts := _of(find, file, market, symbol):
+                    parts += found_parts
                     break
         else:
             skipped.append(f"{file.relative_to(root) if file != root else file.name}")
+    binance_public.refuse_both(parts)
+    for part in parts:
+        part.recording.classify = classify
+    files += parts
     if not files:
         raise DataError(
             "nothing here that mrtrade can read",

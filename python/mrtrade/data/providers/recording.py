@@ -16,11 +16,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from mrtrade.clock import NS_PER_SECOND
 from mrtrade.data.checks import Checks
 from mrtrade.data.quality.findings import Finding
-from mrtrade.data.schemas import TABLES
+from mrtrade.data.schemas import SIDES, TABLES
 from mrtrade.errors import DataError
 from mrtrade.instruments import from_lake
 
@@ -261,6 +262,9 @@ class Parsed:
         return rows.spill if rows and rows.spill.rows else None
 
 
+Classify = Callable[[pa.Table], pa.Array]
+"""From trades to the side of each aggressor."""
+
 Parser = Callable[[Path, Parsed], None]
 """Reads a file into a `Parsed`."""
 
@@ -277,6 +281,11 @@ class Recording:
         All that it may hold.
     parse : callable
         Called once, when the first row is asked for.
+
+    Attributes
+    ----------
+    classify : callable or None
+        Says the aggressor's side of trades whose feed does not.
     """
 
     def __init__(self, path: Path, name: str, series: Sequence[Series], parse: Parser) -> None:
@@ -285,6 +294,7 @@ class Recording:
         self.series = tuple(dict.fromkeys(series))
         self._parse = parse
         self._parsed: Parsed | None = None
+        self.classify: Classify | None = None
 
     def parts(self) -> "list[Part]":
         """Return its series, a file each."""
@@ -366,7 +376,33 @@ class Part:
             TABLES[self.table].schema,
             source=self.name,
         )
-        yield from map(checker, spill.read())
+        tables = spill.read()
+        if self.table == "trades":
+            tables = self._with_sides(tables, checks)
+        yield from map(checker, tables)
+
+    def _with_sides(self, tables: Iterator[pa.Table], checks: Checks) -> Iterator[pa.Table]:
+        """Yield trades whose aggressors are known; where they are not, `classify` says them."""
+        classify = self.recording.classify
+        if classify is not None:  # a rule looks back: it is given all trades
+            tables = iter([pa.concat_tables(tables)])
+        for rows in tables:
+            side = rows["side"]
+            unknown = pc.fill_null(pc.equal(side, "unknown"), True)
+            if pc.any(unknown).as_py():
+                if classify is not None:
+                    side = pc.if_else(unknown, classify(rows), side)
+                elif checks.on_bad == "error":
+                    at = pc.index(unknown, True).as_py()
+                    raise DataError(
+                        "a trade without an aggressor",
+                        file=self.path,
+                        key="side",
+                        value=str(rows.slice(at, 1).to_pylist()[0]),
+                        expected=" or ".join(SIDES),
+                        remedy="classify such trades: ingest(..., classify=rule)",
+                    )
+            yield rows.set_column(rows.schema.get_field_index("side"), "side", side)
 
     def _sorted(self, spill: Spill) -> Finding:
         first, last = spill.span
