@@ -21,6 +21,8 @@ from mrtrade.cli import (
     ingest,
     migrate_questdb,
     runs,
+    sql,
+    validate,
 )
 from mrtrade.errors import ConfigError, DataError, MrTradeError, StoreError
 
@@ -46,7 +48,10 @@ app = typer.Typer(
 app.command()(demo.demo)
 app.command()(ingest.ingest)
 app.command()(download.download)
+app.command()(validate.validate)
+app.command()(validate.quarantine)
 app.command()(migrate_questdb.migrate_questdb)
+app.command()(sql.sql)
 app.command()(backtest.backtest)
 app.command()(runs.rerun)
 app.command()(runs.runs)

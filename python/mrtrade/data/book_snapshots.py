@@ -142,12 +142,15 @@ class BookSampler:
         item, done = self._item, self._done
         if cut <= done:
             return
+        gap = False
         if done == 0 and item.side[0] == 0:  # a snapshot, or a gap: a clear and nothing else
-            self._seeded = len(item) > 1
+            gap = len(item) == 1
+            self._seeded = not gap
         part = slice(done, cut)
         # One receive time is one message: no time of a row lies within it.
         self._book.apply(item.side[part], item.tick[part], item.lots[part], item.received[part])
-        self._time, self._received = int(item.time[cut - 1]), int(item.received[cut - 1])
+        if not gap:
+            self._time, self._received = int(item.time[cut - 1]), int(item.received[cut - 1])
         self._done = cut
 
     def _write(self, row: npt.NDArray[np.float64]) -> None:

@@ -168,7 +168,7 @@ class TradeBars:
         if len(full):
             last = np.maximum.reduceat(received[: cuts[-1]], cuts[full])
             known[full] = np.maximum(stops[full], last)
-        unknown = silent(stops, time)
+        unknown = silent(stops, time) & (bars["trades"] == 0)
         for name in ("volume", "trades"):
             bars[name][unknown] = np.nan
         return {**{name: bars[name] for name in (*PRICES, "volume", "trades")}, "known": known}
@@ -224,10 +224,15 @@ class CandleBars:
         near = (int(edges[0]) - CANDLE_SLACK_NS, int(edges[-1]) + CANDLE_SLACK_NS)
         rows = self._store.read("candles", *self._where, *near, _CANDLE)
         start, stop = _spans(rows)
-        # Of one start, the candle received last: an exchange may correct it.
-        fits = np.flatnonzero((stop - start == self._length) & (start % self._length == 0))
+        # One that grew is given several times, before its end; and who learns of a correction later
+        # did not know it at the time. So of one start the first counts that was whole; those that
+        # are stamped with their start are.
+        received = rows["received_time"].to_numpy()
+        is_whole = (received >= stop) | (received <= start)
+        aligned = (stop - start == self._length) & (start % self._length == 0)
+        fits = np.flatnonzero(aligned & is_whole)
         order = fits[np.argsort(start[fits], kind="stable")]
-        order = order[np.append(np.diff(start[order]) > 0, True)[: len(order)]]
+        order = order[np.diff(start[order], prepend=-1) > 0]
         cuts = np.searchsorted(start[order], edges)
         whole = np.flatnonzero(np.diff(cuts) == self._interval // self._length)
         bars: Columns = {
@@ -245,8 +250,8 @@ class CandleBars:
             bars["close"][whole] = parts["close"][:, -1]
             bars["volume"][whole] = parts["volume"].sum(axis=1)
             bars["trades"][whole] = count.sum(axis=1)
-            received = parts["received_time"].max(axis=1)
-            bars["known"][whole] = np.maximum(stops[whole], received)
+            last = parts["received_time"].max(axis=1)
+            bars["known"][whole] = np.maximum(stops[whole], last)
         return bars
 
 

@@ -14,7 +14,12 @@ from mrtrade.data.schemas import SIDES
 
 _SIDE = pd.CategoricalDtype(list(SIDES))
 
-TIMES = frozenset(("origin_time", "received_time", "next_funding_time", "known"))
+TIMES = frozenset(
+    (
+        *("origin_time", "received_time", "next_funding_time", "known"),
+        *("bar_stop", "book_time", "funding_time", "open_interest_time"),
+    )
+)
 """Columns of times; 0, or less, is none."""
 
 

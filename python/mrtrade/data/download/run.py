@@ -16,8 +16,7 @@ from mrtrade.data.download.receipts import Receipt, write_receipt
 from mrtrade.data.download.report import DayReport, DownloadReport, Status
 from mrtrade.data.ingest import IngestReport, ingest_files
 from mrtrade.data.providers.files import SourceFile
-from mrtrade.data.providers.lake import CryptoLakeProvider, LakeDay
-from mrtrade.data.providers.lake_folder import LakeFile
+from mrtrade.data.providers.lake import CryptoLakeProvider, LakeDay, LakeFile
 from mrtrade.data.store import Source, Store
 from mrtrade.errors import BusyError, MrTradeError, SourceError, StoreError
 

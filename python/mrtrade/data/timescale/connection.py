@@ -118,7 +118,7 @@ def told(settings: TimescaleSettings) -> Iterator[None]:
     try:
         yield
     except (psycopg.Error, PoolTimeout) as error:
-        raise _error(error, settings) from error
+        raise told_error(error, settings) from error
 
 
 def _arguments(settings: TimescaleSettings) -> dict[str, Any]:
@@ -148,7 +148,8 @@ def _is_passing(error: psycopg.Error) -> bool:
     )
 
 
-def _error(error: Exception, settings: TimescaleSettings) -> StoreError:
+def told_error(error: Exception, settings: TimescaleSettings) -> StoreError:
+    """Return what the driver raised as an error of ours."""
     what = " ".join(str(error).split())
     remedy = "see the log of the server"
     if isinstance(error, errors.UndefinedTable):
