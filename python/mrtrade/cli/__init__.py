@@ -24,7 +24,7 @@ from mrtrade.cli import (
     sql,
     validate,
 )
-from mrtrade.errors import ConfigError, DataError, MrTradeError, StoreError
+from mrtrade.errors import ConfigError, DataError, MrTradeError, SourceError, StoreError
 
 OK, FAILED, USAGE, BAD_DATA = 0, 1, 2, 3
 
@@ -97,4 +97,4 @@ def _complain(error: Exception) -> int:
     print(f"error: {error}", file=sys.stderr)
     if isinstance(error, ConfigError):
         return USAGE
-    return BAD_DATA if isinstance(error, DataError | StoreError) else FAILED
+    return BAD_DATA if isinstance(error, DataError | SourceError | StoreError) else FAILED

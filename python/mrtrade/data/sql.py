@@ -102,9 +102,9 @@ def _reader(cursor: Any) -> pa.RecordBatchReader:
         while rows := cursor.fetchmany(_BATCH_ROWS):
             columns = []
             for field, values in zip(schema, zip(*rows, strict=True), strict=True):
-                if field.type == pa.string():
-                    values = [None if value is None else str(value) for value in values]
-                columns.append(pa.array(values, field.type))
+                texts = field.type == pa.string()
+                shown = [str(one) if texts and one is not None else one for one in values]
+                columns.append(pa.array(shown, field.type))
             yield pa.record_batch(columns, schema=schema)
 
     return pa.RecordBatchReader.from_batches(schema, batches())
