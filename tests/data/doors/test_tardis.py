@@ -1,10 +1,9 @@
 """Tardis' files. Written by hand after docs.tardis.dev: no file of Tardis itself is at hand."""
 
-import pyarrow as pa
 import pytest
 
-from mrtrade.data.providers import csv_rows
-from mrtrade.errors import DataError
+from mrtrade.data.providers import csv_rows, recording
+from mrtrade.errors import ConfigError, DataError
 
 from .files import brought_in, column, packed, read
 
@@ -144,22 +143,37 @@ def test_bad_lines(tmp_path, kind):
         assert refused["row"] == 5
 
 
-def test_trades_without_an_aggressor(tmp_path):
-    sides = ("buy", "unknown", "sell", "unknown")
-    lines = [f"okex,BTC-USDT,{T},{T + at},{at},{side},{at + 1},1" for at, side in enumerate(sides)]
+@pytest.mark.parametrize("batch", [1, 1 << 16])
+def test_trades_without_an_aggressor(tmp_path, monkeypatch, batch):
+    monkeypatch.setattr(recording, "CHUNK_ROWS", batch)
+    trades = [
+        ("unknown", 5),
+        ("buy", 5),
+        ("unknown", 6),
+        ("unknown", 6),
+        ("buy", 4),
+        ("unknown", 4),
+    ]
+    lines = [
+        f"okex,BTC-USDT,{T},{T + at},{at},{side},{price},1"
+        for at, (side, price) in enumerate(trades)
+    ]
     path = packed(tmp_path / "t.csv", TRADES + "\n".join(lines))
-    with pytest.raises(DataError, match=r"a trade without an aggressor.*classify="):
-        brought_in(path, tmp_path / "store")
+    with pytest.raises(DataError, match=r"a trade without an aggressor.*--aggressor tick"):
+        brought_in(path, tmp_path / "none")
     report, _ = brought_in(path, tmp_path / "aside", on_bad="quarantine")
-    assert report.quarantined == 2
-
-    def all_sell(trades):
-        assert trades["price"].to_pylist() == [1, 2, 3, 4]
-        return pa.array(["sell"] * len(trades))
-
-    _, store = brought_in(path, tmp_path / "store", classify=all_sell)
+    assert report.quarantined == 4
+    # the first trade of all follows no change of the price
+    with pytest.raises(DataError, match=r"tick cannot tell it either.*--on-bad quarantine"):
+        brought_in(path, tmp_path / "none", aggressor="tick")
+    report, store = brought_in(path, tmp_path / "store", aggressor="tick", on_bad="quarantine")
+    assert report.quarantined == 1
     found = store.read("trades", "OKX", "BTC/USDT")["side"].to_pylist()
-    assert found == ["buy", "sell", "sell", "sell"]  # what the feed says stays
+    assert found == ["buy", "buy", "buy", "buy", "sell"]  # what the feed says stays
+    with pytest.raises(DataError, match="a trade without an aggressor"):
+        brought_in(path, tmp_path / "store")  # without the rule it is another file
+    with pytest.raises(ConfigError, match="needs quotes"):
+        read(path, aggressor="emo")
 
 
 def test_rows_out_of_order_are_sorted_and_said_so(tmp_path):

@@ -6,6 +6,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
+from mrtrade.data.aggressor import Aggressor, Rule
 from mrtrade.data.checks import Checks
 from mrtrade.data.providers import (
     binance_data_processor,
@@ -17,7 +18,7 @@ from mrtrade.data.providers import (
     tardis,
 )
 from mrtrade.data.providers.folders import files_under
-from mrtrade.data.providers.recording import Classify, Part
+from mrtrade.data.providers.recording import Part
 from mrtrade.data.schemas import TABLES
 from mrtrade.errors import ConfigError, DataError
 
@@ -83,7 +84,7 @@ def discover(
     format: str | None = None,
     exchange: str | None = None,
     symbol: str | None = None,
-    classify: Classify | None = None,
+    aggressor: Rule | None = None,
 ) -> tuple[list[SourceFile], list[str]]:
     """Find what can be read in a file, or in a folder and all below it.
 
@@ -95,10 +96,9 @@ def discover(
     exchange, symbol : str, optional
         What files do not say of themselves, or say in a spelling that cannot be told apart; never
         what they say. `exchange` as Crypto Lake spells it.
-    classify : callable, optional
-        Says who was the aggressor of trades whose feed does not: it is given all trades of a
-        recording, as a table of the schema `trades`, and returns the side of each. Without it such
-        trades are refused.
+    aggressor : str, optional
+        Rule for the side of trades whose feed does not say it; without one such trades are refused.
+        Of the rules of `mrtrade.data.aggressor`, ``tick``: the others need quotes.
 
     Returns
     -------
@@ -114,6 +114,13 @@ def discover(
     if format not in (None, *FORMATS):
         raise ConfigError(
             "unknown format", key="format", value=format, expected=f"one of {', '.join(FORMATS)}"
+        )
+    if aggressor is not None and Aggressor(aggressor).needs_quotes:
+        raise ConfigError(
+            f"the rule {aggressor} needs quotes, which a file of trades does not have",
+            key="aggressor",
+            expected="tick",
+            remedy="give tick",
         )
     if not path.exists():
         raise DataError("no such file or folder", file=path, remedy="give one that is there")
@@ -137,7 +144,7 @@ def discover(
             skipped.append(f"{file.relative_to(root) if file != root else file.name}")
     binance_public.refuse_both(parts)
     for part in parts:
-        part.recording.classify = classify
+        part.recording.aggressor = aggressor
     files += parts
     if not files:
         raise DataError(
