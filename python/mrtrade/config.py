@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from itertools import pairwise
 from os import PathLike
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -38,6 +38,9 @@ PRESETS: tuple[Preset, ...] = get_args(Preset)
 
 # Integers below this cannot be a date in nanoseconds (1973): 20240808 is a slip, not a time.
 _FIRST_SANE_NS = 10**17
+
+
+Model = TypeVar("Model", bound="Section")
 
 
 def _ms_to_ns(ms: float) -> int:
@@ -321,6 +324,26 @@ def load_config(
     ConfigError
         One error that lists every fault, with key, line and remedy.
     """
+    return load_section(BacktestConfig, source, overrides, described="config/backtesting.yaml")
+
+
+def load_section(
+    model: type[Model],
+    source: str | PathLike[str] | Mapping[str, Any],
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    described: str,
+) -> Model:
+    """Read and check a configuration of any kind, as `load_config` does that of a backtest.
+
+    Parameters
+    ----------
+    model : type of Section
+    source : path or mapping
+    overrides : mapping, optional
+    described : str
+        The file that describes every key, named in errors.
+    """
     file: str | None = None
     lines: dict[str, int] = {}
     if isinstance(source, Mapping):
@@ -331,13 +354,13 @@ def load_config(
     for key, value in (overrides or {}).items():
         content = _with(content, key.split("."), value)
     try:
-        return BacktestConfig.model_validate(content)
+        return model.model_validate(content)
     except ValidationError as error:
-        faults = [_describe(fault, lines) for fault in error.errors()]
+        faults = [_describe(fault, lines, model) for fault in error.errors()]
     raise ConfigError(
         faults[0] if len(faults) == 1 else "\n  ".join([f"{len(faults)} faults", *faults]),
         file=file,
-        remedy="see config/backtesting.yaml, where every key is described",
+        remedy=f"see {described}, where every key is described",
     )
 
 
@@ -389,13 +412,13 @@ def _with(content: Mapping[str, Any], keys: list[str], value: Any) -> dict[str, 
     }
 
 
-def _describe(fault: ErrorDetails, lines: Mapping[str, int]) -> str:
+def _describe(fault: ErrorDetails, lines: Mapping[str, int], root: type[BaseModel]) -> str:
     path = [str(part) for part in fault["loc"]]
     key = ".".join(path)
     line = next((lines[k] for k in (key, ".".join(path[:-1])) if k in lines), None)
     where = f"line {line}, {key}" if line else key
     if fault["type"] == "extra_forbidden":
-        near = get_close_matches(path[-1], _fields(path[:-1]), n=1, cutoff=0)
+        near = get_close_matches(path[-1], _fields(path[:-1], root), n=1, cutoff=0)
         return f"{where}: unknown key; the nearest is {'.'.join([*path[:-1], near[0]])}"
     message = fault["msg"].removeprefix("Value error, ")
     if fault["type"] == "missing":
@@ -407,8 +430,8 @@ def _describe(fault: ErrorDetails, lines: Mapping[str, int]) -> str:
     return f"{where}: {message[0].lower()}{message[1:]}, was {fault['input']!r}"
 
 
-def _fields(path: list[str]) -> list[str]:
-    model: type[BaseModel] = BacktestConfig
+def _fields(path: list[str], root: type[BaseModel]) -> list[str]:
+    model = root
     for part in path:
         inner = model.model_fields[part].annotation
         for kind in (inner, *get_args(inner)):  # a section, or one that may be None

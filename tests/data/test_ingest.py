@@ -45,7 +45,7 @@ def test_layout_names_types_and_manifest(lake, store):
     stored = pq.read_table(part, partitioning=None)
     assert stored.schema.names == TABLES["book_delta_v2"].schema.names
     assert stored.schema.types == TABLES["book_delta_v2"].schema.types
-    assert pq.ParquetFile(part).metadata.row_group(0).column(0).compression == "LZ4"
+    assert pq.ParquetFile(part).metadata.row_group(0).column(0).compression == "ZSTD"
     manifest = json.loads((part.parent / "_manifest.json").read_text())
     assert manifest["rows"] == 3
     assert manifest["sha256"] == tree(part.parent)["part.parquet"]

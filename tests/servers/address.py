@@ -35,6 +35,11 @@ class Server(ABC):
         """Address of a database; without the password, which goes through the environment."""
         return f"postgresql://{user or self.user}@{self.host}:{self.port}/{database}"
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables of the environment by which mrtrade is let in."""
+        return {"TIMESCALE_PASSWORD": self.password}
+
     def how_to_reach(self) -> str:
         """Return the command of a person who wants to look at it."""
         return f"PGPASSWORD={self.password} psql {self.url('postgres')}"

@@ -69,10 +69,20 @@ def s3_server() -> Iterator[S3Server]:
 
 
 @pytest.fixture
-def server(request: pytest.FixtureRequest) -> Server:
+def on_server(request: pytest.FixtureRequest) -> Callable[[Server], None]:
+    """Return what notes on which server a test ran, for the end of the run."""
+
+    def note(server: Server) -> None:
+        request.node.user_properties.append((_PROPERTY, f"{server.kind}: {server.label}"))
+
+    return note
+
+
+@pytest.fixture
+def server(request: pytest.FixtureRequest, on_server: Callable[[Server], None]) -> Server:
     """The server that `on` named for this run of the test."""
     server = request.getfixturevalue(f"{request.param}_server")
-    request.node.user_properties.append((_PROPERTY, f"{request.param}: {server.label}"))
+    on_server(server)
     return server
 
 
@@ -101,6 +111,7 @@ def on(*names: str) -> pytest.MarkDecorator:
 __all__ = [
     "database",
     "native_server",
+    "on_server",
     "plain_server",
     "pytest_configure",
     "pytest_itemcollected",

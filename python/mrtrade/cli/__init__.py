@@ -11,8 +11,20 @@ from typing import Annotated
 
 import typer
 
-from mrtrade.cli import backtest, demo, download, features, fills, ingest, migrate_questdb, runs
-from mrtrade.errors import ConfigError, DataError, MrTradeError, StoreError
+from mrtrade.cli import (
+    backtest,
+    db,
+    demo,
+    download,
+    features,
+    fills,
+    ingest,
+    migrate_questdb,
+    runs,
+    sql,
+    validate,
+)
+from mrtrade.errors import ConfigError, DataError, MrTradeError, SourceError, StoreError
 
 OK, FAILED, USAGE, BAD_DATA = 0, 1, 2, 3
 
@@ -36,11 +48,15 @@ app = typer.Typer(
 app.command()(demo.demo)
 app.command()(ingest.ingest)
 app.command()(download.download)
+app.command()(validate.validate)
+app.command()(validate.quarantine)
 app.command()(migrate_questdb.migrate_questdb)
+app.command()(sql.sql)
 app.command()(backtest.backtest)
 app.command()(runs.rerun)
 app.command()(runs.runs)
 app.add_typer(features.app, name="features")
+app.add_typer(db.app, name="db")
 app.add_typer(fills.app, name="fills")
 
 
@@ -81,4 +97,4 @@ def _complain(error: Exception) -> int:
     print(f"error: {error}", file=sys.stderr)
     if isinstance(error, ConfigError):
         return USAGE
-    return BAD_DATA if isinstance(error, DataError | StoreError) else FAILED
+    return BAD_DATA if isinstance(error, DataError | SourceError | StoreError) else FAILED

@@ -1,156 +1,59 @@
-"""The rules of the tables as Pandera schemas, for frames wherever they come from.
+"""From columns to pandas: times become UTC nanoseconds in pandas 2 and 3 alike."""
 
-They say what `mrtrade.data.checks` says at the door, and what holds between columns: an uncrossed
-best bid and ask, candles whose high is their highest. A store's rows pass at the first only; what
-takes more than one frame to see (holes, crossed books made of deltas) is `mrtrade validate`'s.
-"""
-
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from mrtrade.clock import to_ns
-from mrtrade.data.columns import is_time, missing_value
-from mrtrade.data.schemas import SIDES, TABLES, Column, Table
-from mrtrade.errors import ConfigError, StoreError
+from mrtrade.clock import from_ns
+from mrtrade.data.schemas import SIDES
 
-if TYPE_CHECKING:
-    from pandera.pandas import Check, DataFrameSchema
+_SIDE = pd.CategoricalDtype(list(SIDES))
 
-
-def _is_text(kind: Any) -> bool:
-    return bool(pd.api.types.is_object_dtype(kind) or pd.api.types.is_string_dtype(kind))
-
-
-def _is_number(kind: Any) -> bool:
-    return bool(pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_bool_dtype(kind))
+TIMES = frozenset(
+    (
+        *("origin_time", "received_time", "next_funding_time", "known"),
+        *("bar_stop", "book_time", "funding_time", "open_interest_time"),
+    )
+)
+"""Columns of times; 0, or less, is none."""
 
 
-_KINDS = {
-    "int64": ("whole numbers", pd.api.types.is_integer_dtype),
-    "double": ("numbers", _is_number),
-    "bool": ("bool", pd.api.types.is_bool_dtype),
-    "string": ("text", lambda kind: isinstance(kind, pd.CategoricalDtype) or _is_text(kind)),
-}
-
-
-def frame_schema(table: str) -> "DataFrameSchema":
-    """Return the Pandera schema of a table, for frames of pandas 2.2 and 3.
-
-    Times may be int64 nanoseconds or datetimes of any unit; columns may be backed by NumPy, pandas'
-    own nullable types or pyarrow. Other columns may be there too. Columns of which a source may
-    have none may be absent.
+def frame_of(time: npt.NDArray[np.int64], columns: Mapping[str, Any]) -> pd.DataFrame:
+    """Return columns as a frame indexed by the time at which its rows were known.
 
     Parameters
     ----------
-    table : str
-        One of `mrtrade.data.schemas.TABLES`.
-
-    Raises
-    ------
-    ConfigError
-        If Pandera is not installed.
-    StoreError
-        If there is no such table.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from mrtrade.data.schemas import frame_schema
-    >>> times = [1723075200000000000, 1723075201000000000]
-    >>> rows = pd.DataFrame({"received_time": times, "open_interest": [10.0, 11.5]})
-    >>> len(frame_schema("open_interest").validate(rows))
-    2
+    time : int64 array
+        Nanoseconds.
+    columns : mapping
+        Name -> array.
     """
-    if table not in TABLES:
-        raise StoreError("unknown table", value=table, expected=f"one of {', '.join(TABLES)}")
-    try:
-        from pandera.pandas import Check, DataFrameSchema
-        from pandera.pandas import Column as FrameColumn
-    except ModuleNotFoundError as error:
-        raise ConfigError(
-            "schemas of frames need Pandera", remedy='pip install "mrtrade[validate]"'
-        ) from error
-
-    known = TABLES[table]
-    columns = {
-        column.name: FrameColumn(
-            None,
-            checks=_column_checks(column, Check),
-            nullable=column.gaps and column.type in (pa.float64(), pa.string()),
-            required=not column.gaps,
-        )
-        for column in known.columns
-    }
-    return DataFrameSchema(columns, checks=_frame_checks(known, Check), name=table)
+    named = {name: _times(values) if name in TIMES else values for name, values in columns.items()}
+    return pd.DataFrame(named, index=from_ns(time).rename("time"), copy=False)
 
 
-def _column_checks(column: Column, check: type["Check"]) -> list["Check"]:
-    words, fits = _KINDS[str(column.type)]
-    time = is_time(column)
-    if time:
-        words += " of nanoseconds, or times"
+def frame_of_events(rows: pa.Table) -> pd.DataFrame:
+    """Return rows of a table indexed by their receipt, ``received_time`` left out of the columns.
 
-    def is_kind(values: "pd.Series[Any]") -> bool:
-        return bool(fits(values.dtype) or (time and _is_time_dtype(values.dtype)))
-
-    checks = [check(is_kind, error=f"holds {words}", name="kind")]
-    if column.name == "side":
-        checks.append(check.isin(SIDES))
-    if column.lowest is not None:
-        low, above, gap = column.lowest, column.above, missing_value(column)
-
-        def bounded(values: "pd.Series[Any]") -> "pd.Series[Any]":
-            if not is_kind(values):
-                return values.notna()  # told by `kind`
-            if time:
-                plain = pd.Series(to_ns(values), values.index)
-            elif column.type == pa.float64():
-                plain = values.astype("float64")
-            else:
-                plain = values.astype("int64")
-            good = (plain > low if above else plain >= low) & (plain < np.inf)
-            return good | (plain == gap) if column.gaps else good
-
-        # In words: Pandera cuts a message at a sign.
-        sign = "above" if above else "not below"
-        checks.append(check(bounded, error=f"finite and {sign} {low:g}", name="bounds"))
-    return checks
+    A side is a category of two, other text is kept by pyarrow.
+    """
+    columns: dict[str, Any] = {}
+    for name in rows.schema.names:
+        if name == "side":
+            codes = np.asarray(pc.equal(rows[name], SIDES[1]).to_numpy(), dtype=np.int8)
+            columns[name] = pd.Categorical.from_codes(codes, dtype=_SIDE)
+        elif rows.schema.field(name).type == pa.string():
+            columns[name] = pd.array(rows[name], dtype="string[pyarrow]")
+        elif name != "received_time":
+            columns[name] = rows[name].to_numpy()
+    return frame_of(rows["received_time"].to_numpy(), columns)
 
 
-def _frame_checks(table: Table, check: type["Check"]) -> list["Check"]:
-    rules: list[tuple[Any, str]] = [(_in_order, "received_time never falls")]
-    if "bid_0_price" in table.schema.names:
-        rules.append((_uncrossed, "best bid below best ask"))
-    if table.name == "candles":
-        rules += [(_candle, "low <= open, close <= high"), (_span, "stop after start")]
-    return [check(test, error=error, name=error, ignore_na=False) for test, error in rules]
-
-
-def _in_order(frame: pd.DataFrame) -> "pd.Series[bool]":
-    times = to_ns(frame["received_time"])
-    return pd.Series(times >= np.append(times[:1], times[:-1]), frame.index)
-
-
-def _uncrossed(frame: pd.DataFrame) -> "pd.Series[bool] | bool":
-    if not {"bid_0_price", "ask_0_price"} <= set(frame.columns):
-        return True
-    crossed = frame["bid_0_price"] >= frame["ask_0_price"]
-    return ~crossed.fillna(False).astype(bool)  # where a side is empty there is nothing to cross
-
-
-def _candle(frame: pd.DataFrame) -> "pd.Series[bool]":
-    ends = frame[["open", "close"]]
-    return (frame["low"] <= ends.min(axis=1)) & (frame["high"] >= ends.max(axis=1))
-
-
-def _span(frame: pd.DataFrame) -> "pd.Series[bool]":
-    return pd.Series(to_ns(frame["stop"]) > to_ns(frame["start"]), frame.index)
-
-
-def _is_time_dtype(kind: Any) -> bool:
-    if isinstance(kind, pd.ArrowDtype):
-        return bool(pa.types.is_timestamp(kind.pyarrow_dtype))
-    return pd.api.types.is_datetime64_any_dtype(kind)
+def _times(values: npt.NDArray[np.int64]) -> pd.DatetimeIndex:
+    stated = np.where(values > 0, values.view("M8[ns]"), np.datetime64("NaT", "ns"))
+    return pd.DatetimeIndex(stated).tz_localize("UTC")

@@ -251,16 +251,18 @@ def _check(
                 if (aside := _held(bad.name, size, digest, held_bad)) is not None:
                     refused[_series(bad)].append((bad, aside))
                 continue
-            changed.add(file.path)
             checks = Checks(on_bad)
-            sources.append((file, Source(file.name, size, digest, _days(file.read(checks)))))
+            source = Source(file.name, size, digest, _days(file.read(checks)))
+            sources.append((file, source))
             aside = Source(bad.name, size, digest, _days(_in_order(checks.quarantined)))
             refused[_series(bad)].append((bad, aside))
             report.quarantined += sum(map(len, checks.quarantined))
-            if checks.findings:
-                report.findings[file.name] = checks.findings
+            report.findings.setdefault(file.name, []).extend(checks.findings)
+            if source.days or aside.days:  # a recording may announce more series than it has
+                changed.add(file.path)
         changes += _plan(series, sources, stored[series])
     report.unchanged = len(digests) - len(changed)
+    report.findings = {name: found for name, found in report.findings.items() if found}
     # Refused rows first: an interruption before their file's good rows makes it new once more.
     first = [change for s, sources in refused.items() for change in _plan(s, sources, stored[s])]
     return first + changes

@@ -227,9 +227,28 @@ TABLES: Mapping[str, Table] = MappingProxyType(
 )
 """The tables by name."""
 
+SQL_NAMES: Mapping[str, str] = MappingProxyType(
+    {
+        "book_delta_v2": "order_book_deltas",
+        "book_seed": "order_book_seeds",
+        "trades": "trades",
+        "level_1": "best_quotes",
+        "book": "order_book_levels",
+        "book_snapshots": "order_book_snapshots",
+        "funding": "funding_rates",
+        "open_interest": "open_interest",
+        "liquidations": "liquidations",
+        "candles": "ohlcv",
+        "quarantine": "quarantine",
+    }
+)
+"""Table -> what it is called in SQL, by every store."""
+
 
 def frame_schema(table: str) -> "DataFrameSchema":
-    """Return the Pandera schema of a table's frames: `mrtrade.data.frames.frame_schema`."""
-    from mrtrade.data.frames import frame_schema as made  # pandas and Pandera, only when asked for
+    """Return the Pandera schema of a table's frames: `mrtrade.data.frame_rules.frame_schema`."""
+    from mrtrade.data.frame_rules import (
+        frame_schema as made,
+    )  # pandas and Pandera, only when asked for
 
     return made(table)

@@ -221,15 +221,22 @@ class LocalClock:
 
 
 class BookStream:
-    """Deltas as received in, events of the tape out; the state between chunks is kept here."""
+    """Deltas as received in, events of the tape out; the state between chunks is kept here.
 
-    def __init__(self, snapshots: Iterable[Snapshot], start: int | None) -> None:
+    Where it does not `wait` for a snapshot, the book begins cold at the first delta and after each
+    gap: then nothing that is given out rests on whether a snapshot is still to come.
+    """
+
+    def __init__(
+        self, snapshots: Iterable[Snapshot], start: int | None, *, wait: bool = True
+    ) -> None:
         self._snapshots = iter(snapshots)
         self._coming = next(self._snapshots, None)
         self._start = np.iinfo(np.int64).min if start is None else start
         self._lead: _Lead | None = _Lead()
         self.seeded = self._coming is not None
-        self._waiting = self.seeded  # the book is unknown until the next snapshot
+        self._wait = wait
+        self._waiting = wait and self.seeded  # the book is unknown until the next snapshot
         self._above: int | None = None  # drop up to the first sequence number above this one
         self.clock = Clock()
         self.last_received = 0
@@ -295,7 +302,7 @@ class BookStream:
         if self._waiting or not 0 < self.last_received < received - MAX_GAP_NS:
             return
         self.counts["gaps"] += 1
-        self._waiting = self._coming is not None
+        self._waiting = self._wait and self._coming is not None
         self._above = None
         time = self.clock.pause(int(rows.origin[0]), received, MAX_GAP_NS)
         known = self.last_received + MAX_GAP_NS

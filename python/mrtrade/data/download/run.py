@@ -15,8 +15,7 @@ from mrtrade.data.download.quality import measure
 from mrtrade.data.download.receipts import Receipt, write_receipt
 from mrtrade.data.download.report import DayReport, DownloadReport, Status
 from mrtrade.data.ingest import IngestReport, ingest_files
-from mrtrade.data.providers.lake import CryptoLakeProvider, LakeDay
-from mrtrade.data.providers.lake_folder import LakeFile
+from mrtrade.data.providers.lake import CryptoLakeProvider, LakeDay, LakeFile
 from mrtrade.data.store import Source, Store
 from mrtrade.errors import BusyError, MrTradeError, SourceError, StoreError
 

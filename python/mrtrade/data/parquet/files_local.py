@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pyarrow as pa
+from pyarrow.fs import FileSystem, LocalFileSystem, SubTreeFileSystem
 
 from mrtrade.data.parquet.files import R, ReplacedError, T, busy
 from mrtrade.errors import StoreError
@@ -89,7 +90,7 @@ class LocalFiles:
         with _told(folder):
             for key in keys:
                 (self.root / key).unlink(missing_ok=True)
-                _sync(folder)
+            _sync(folder)
             with suppress(OSError):  # it may hold files of others
                 folder.rmdir()
                 _sync(folder.parent)
@@ -113,6 +114,9 @@ class LocalFiles:
             yield
         finally:
             os.close(folder)  # frees the lock too
+
+    def filesystem(self) -> FileSystem:
+        return SubTreeFileSystem(self.url, LocalFileSystem())
 
     def each(self, function: Callable[[T], R], items: Iterable[T]) -> list[R]:
         return [function(item) for item in items]

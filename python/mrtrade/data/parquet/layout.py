@@ -68,10 +68,10 @@ def manifest_bytes(known: dict[str, Any]) -> bytes:
 def parse_manifest(content: bytes | None) -> dict[str, Any]:
     """Read a manifest; one that is missing or damaged says nothing."""
     try:
-        known: dict[str, Any] = json.loads(content or b"{}")
+        known = json.loads(content or b"{}")
     except ValueError:
         return {}
-    return known
+    return known if isinstance(known, dict) else {}
 
 
 def as_entry(known: dict[str, Any]) -> Entry:

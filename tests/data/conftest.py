@@ -1,0 +1,3 @@
+from .places import place
+
+__all__ = ["place"]
