@@ -12,10 +12,10 @@ from typing import Any, Literal, get_args
 import pandas as pd
 import pyarrow as pa
 
-from mrtrade.clock import NS_PER_DAY, Scalar
+from mrtrade.clock import NS_PER_DAY, Scalar, to_ns
 from mrtrade.data.checks import Checks
 from mrtrade.data.providers.lake.access import BUCKET, SAMPLE_BUCKET, Bucket
-from mrtrade.data.providers.lake.cache import Progress, ReplacedError, fetched, forget_others
+from mrtrade.data.providers.lake.cache import Progress, ReplacedError, fetched, forget_others, put
 from mrtrade.data.providers.lake.files import LakeFile, rows_of
 from mrtrade.data.providers.lake.objects import (
     LAKE_TABLES,
@@ -30,6 +30,7 @@ from mrtrade.data.providers.lake.objects import (
     span_of,
 )
 from mrtrade.data.providers.lake.reading import LakeGap, LakeStream, OnGap, OpenDay
+from mrtrade.data.providers.lake.seeds import Restart, restarts, seed_bytes, seed_of, seed_path
 from mrtrade.data.providers.lake.vendor import Vendor, installed
 from mrtrade.data.schemas import TABLES
 from mrtrade.errors import ConfigError, DataError, SourceError
@@ -221,6 +222,39 @@ class CryptoLakeProvider:
             _check(day, file)
         return files
 
+    def seed(
+        self, day: LakeDay, known_until: int | None = None, progress: Progress | None = None
+    ) -> LakeFile | None:
+        """Make the snapshots with which the book of a day of deltas begins, from `book`.
+
+        A book is carried over midnight, so most days need none: only those before which deltas are
+        missing, or in which more than ten minutes are. `mrtrade.data.providers.lake.seeds` says
+        what is taken, and what is unknown then: the levels deeper than 20.
+
+        Parameters
+        ----------
+        day : LakeDay
+            Of `book_delta_v2`; its objects, and those of `book`, are fetched.
+        known_until : int, optional
+            `received_time` of the last delta before the day, in the store or in yesterday's file;
+            None if there is none.
+        progress : callable, optional
+            As for `fetch`.
+
+        Returns
+        -------
+        LakeFile or None
+            Of the table `book_seed`; None if the day needs none, or `book` has none to give.
+        """
+        found = restarts(self.fetch(day, progress), known_until)
+        path = seed_path(self._day_folder(day))
+        seeds = [seed for seed in self._seeds(day, found, progress) if seed is not None]
+        if not seeds:
+            path.unlink(missing_ok=True)
+            return None
+        put(path, seed_bytes(seeds))
+        return LakeFile(path, "book_seed", day.exchange, day.symbol, day.day)
+
     def to_fetch(self, day: LakeDay) -> int:
         """Return how many bytes of a day are not in the cache, by the sizes of its files."""
         held = (
@@ -246,7 +280,7 @@ class CryptoLakeProvider:
         *,
         on_gap: OnGap = "error",
     ) -> LakeStream:
-        """Return the rows of a span, a table of about a million at a time.
+        """Return the rows of a span, a table of about a quarter of a million at a time.
 
         Days are fetched when their turn comes; rows are as a store would hold them: checked, in the
         names and types of `mrtrade.data.schemas`, by received_time.
@@ -321,6 +355,19 @@ class CryptoLakeProvider:
         return self._new_vendor().used_data()
 
     # ---- inside
+
+    def _seeds(
+        self, day: LakeDay, found: list[Restart], progress: Progress | None
+    ) -> Iterator[pa.Table | None]:
+        if not found:
+            return
+        low = to_ns(day.day)
+        try:
+            (shown,) = self.plan("book", day.exchange, day.symbol, low, low + NS_PER_DAY)
+        except UnknownSeriesError:
+            return
+        books = self.fetch(shown, progress)
+        yield from (seed_of(restart, books) for restart in found)
 
     def _stream(
         self,
