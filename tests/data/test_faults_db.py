@@ -21,7 +21,7 @@ from mrtrade.data.timescale import TimescaleSettings, TimescaleStore, load_setti
 from mrtrade.data.timescale.roles import make_roles
 from mrtrade.errors import BusyError, ConfigError, StoreError
 
-from ..servers import plain
+from ..servers.debian import plain
 from .lake import DAY, T0, deltas
 from .places import DatabasePlace, at
 from .test_stores import HERE, SOME, awkward, bits, verified
