@@ -286,6 +286,26 @@ class Batches:
             yield Chunk("here", first, self._rows.slice(first, self._length))
 
 
+def test_the_book_begins_anew_with_what_book_shows(stub, store, get):
+    days = [*DAYS, "2024-01-04"]
+    put_days(stub, "book", days=days)
+    put_days(stub, "book_delta_v2", days=[days[0], days[1], days[3]])
+    tables = ["book_delta_v2", "book"]
+    report = get(span=(days[0], "2024-01-05"), tables=tables)
+    notes = [day.notes for (table, _), day in report.days.items() if table == "book_delta_v2"]
+    assert notes == [("seeded from book",), (), (), ("seeded from book",)]
+    assert store.days("book_seed", "BINANCE", "BTC/USDT") == [days[0], days[3]]
+    assert len(store.read("book_seed", "BINANCE", "BTC/USDT")) == 2 * 40
+
+    stub.put(BUCKET, key_of("book", days[0]), b"PAR1 but not the rest")
+    put_day(stub, "book_delta_v2", days[0], rows_of("book_delta_v2", days[0], 500))
+    report = get(span=(days[0], "2024-01-05"), tables=tables)
+    day = report.days["book_delta_v2", days[0]]
+    assert day.status == "corrected"
+    assert day.notes[0].startswith("no seed: ")
+    assert [(one.table, one.day) for one in report.failed] == [("book", days[0])]
+
+
 def test_a_gap_over_midnight_is_one_gap(stub, get):
     put_day(stub, "trades", DAYS[0], rows_of("trades", DAYS[0], 2_000, hours=23.9))
     put_day(stub, "trades", DAYS[1], rows_of("trades", DAYS[1], 2_000, start=0.1, hours=23.9))
