@@ -18,7 +18,8 @@ from mrtrade.data.parquet import ParquetStore
 from mrtrade.data.providers.lake import CryptoLakeProvider
 from mrtrade.data.store import Chunk
 from mrtrade.errors import BusyError, ConfigError, SourceError, StoreError
-from tests.lake.make import BUCKET, key_of, put_day, rows_of, to_bytes
+from tests.lake.make import BUCKET, ROOT, key_of, put_day, rows_of, to_bytes
+from tests.servers.plugin import on
 
 DAYS = ("2024-01-01", "2024-01-02", "2024-01-03")
 SPAN = ("2024-01-01", "2024-01-04")
@@ -388,6 +389,26 @@ def test_a_wrong_key_is_one_error_without_the_key(stub, get):
     with pytest.raises(SourceError, match="does not accept the access key") as error:
         get()
     assert "AKIATESTING" not in str(error.value)
+
+
+@on("s3")
+def test_from_another_server(server, database, store, tmp_path, monkeypatch):
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
+    bucket = database(server)
+    put = {}
+    for day in DAYS[::2]:
+        put[day] = rows_of("trades", day)
+        server.client().put_object(
+            Bucket=bucket, Key=key_of("trades", day), Body=to_bytes(put[day])
+        )
+    provider = CryptoLakeProvider(tmp_path / "cache", bucket=f"{bucket}/{ROOT}")
+    for expected in ("written", "held"):
+        report = download("BTC/USDT", *SPAN, tables=["trades"], store=store, provider=provider)
+        assert list(statuses(report).values()) == [expected, "missing", expected]
+    rows = pa.concat_tables(put.values())
+    stored = store.read("trades", "BINANCE", "BTC/USDT")
+    assert stored["price"].to_pylist() == rows["price"].to_pylist()
 
 
 def test_what_is_not_recorded_says_what_is(stub, get):

@@ -86,7 +86,7 @@ def test_errors_are_one_message(stub, mrtrade, monkeypatch):
     assert "--symbol: not given" in err
     code, _, err = mrtrade("download", *ASK[:-1], "trade")
     assert code == 2
-    assert "expected some of book_delta_v2, trades" in err
+    assert "expected some of book_delta_v2, book, trades" in err
 
 
 def test_the_list_of_what_there_is(stub, mrtrade):

@@ -11,6 +11,7 @@ from mrtrade.clock import to_ns
 from mrtrade.data.loader import DataLoader
 from mrtrade.data.parquet import ParquetStore
 from mrtrade.data.synthetic import write_lake
+from tests.cli.test_cli import STRATEGY
 from tests.cli.test_cli import run as run_command
 from tests.data.places import at, place
 from tests.lake.make import key_of, put_day
@@ -80,10 +81,11 @@ def test_download_validate_load_and_backtest(stub, recorded, place, tmp_path, ca
     assert frames[0]["seeded"].any()
     pd.testing.assert_frame_equal(*frames, check_exact=True)
 
+    (tmp_path / "flip.py").write_text(STRATEGY)
     config = {
         "exchange": EXCHANGE,
         "symbol": SYMBOL,
-        "strategy": {"name": "StatisticalMeanReversion"},
+        "strategy": {"name": str(tmp_path / "flip.py")},
         "queue": {"compare": False},
     }
     results = [run({**config, "store": url}) for url in stores.values()]
