@@ -9,6 +9,7 @@ Columns: https://github.com/binance/binance-public-data
 """
 
 import re
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
@@ -70,6 +71,30 @@ def find(path: Path, exchange: str | None, symbol: str | None) -> list[Part] | N
     skip = int(has_names)
     parse = {"klines": _candles, "fundingRate": _funding}.get(kind, _trades)
     return Recording(path, name, [series], partial(parse, series, names, skip)).parts()
+
+
+def refuse_both(parts: Iterable[Part]) -> None:
+    """Refuse aggTrades and trades of one symbol together: the same trades, with other ids.
+
+    Raises
+    ------
+    DataError
+    """
+    seen: dict[tuple[str, str], tuple[str, Part]] = {}
+    for part in parts:
+        match = _NAME.fullmatch(plain_name(part.path))
+        if match is None or part.table != "trades":
+            continue
+        kind, other = seen.setdefault((part.exchange, part.symbol), (match[3], part))
+        if kind != match[3]:
+            raise DataError(
+                f"{' and '.join(sorted((kind, match[3])))} of {part.exchange} {part.symbol}: the "
+                "same trades, which would count twice",
+                file=part.path,
+                value=str(other.path),
+                expected="one of the two kinds",
+                remedy="keep the files of one kind",
+            )
 
 
 def _market(path: Path, prefix: str | None, native: str, kind: str, width: int) -> str:

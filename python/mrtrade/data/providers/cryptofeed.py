@@ -81,7 +81,7 @@ def _parse(market: str, path: Path, out: Parsed) -> None:
                     continue
                 received = None
                 try:
-                    one = json.loads(line)
+                    one = json.loads(line.decode())
                     kind = one["t"]
                     if kind in ("recv", "http", "connect"):
                         received = _ns(one["ts"])

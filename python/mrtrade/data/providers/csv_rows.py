@@ -42,7 +42,7 @@ def read_csv(
     short: list[int] = []
 
     def refuse_short(row: pa_csv.InvalidRow) -> str:
-        at = number if row.number is None else row.number - 1
+        at = skip + row.number - 1
         what = f"{row.actual_columns} values, expected {row.expected_columns}"
         out.refusals.append(Refusal(at, what, row.text))
         short.append(at)
@@ -50,7 +50,9 @@ def read_csv(
 
     try:
         with opened(path) as file:
-            for text in _blocks(file, names, tuple(types), skip, refuse_short):
+            for _ in range(skip):
+                file.readline()
+            for text in _blocks(file, names, tuple(types), refuse_short):
                 # Lines that were refused lie between those of the block.
                 numbers = np.arange(number, number + len(text) + len(short))
                 gone = np.isin(numbers, short)
@@ -67,14 +69,13 @@ def _blocks(
     file: IO[bytes],
     names: Sequence[str],
     wanted: Sequence[str],
-    skip: int,
     refuse_short: object,
 ) -> Iterator[pa.Table]:
     reader = pa_csv.open_csv(
         pa.PythonFile(file, mode="r"),
         # One thread: only then are the numbers of bad lines known.
         read_options=pa_csv.ReadOptions(
-            use_threads=False, block_size=BLOCK_BYTES, column_names=list(names), skip_rows=skip
+            use_threads=False, block_size=BLOCK_BYTES, column_names=list(names)
         ),
         parse_options=pa_csv.ParseOptions(invalid_row_handler=refuse_short),
         convert_options=pa_csv.ConvertOptions(

@@ -93,7 +93,7 @@ def _market(lines: list[bytes]) -> str | None:
 def _split(line: bytes) -> tuple[int, dict[str, Any]]:
     digits, _, text = line.partition(b" ")
     time = int(digits) * _UNITS[len(digits)]
-    message = json.loads(text)
+    message = json.loads(text.decode())  # of bytes it would guess the encoding, at a third more
     if not isinstance(message, dict):
         raise ValueError("no JSON object behind the time")
     return time, message
