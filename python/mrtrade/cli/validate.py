@@ -49,6 +49,7 @@ def validate(
         bool, typer.Option("--all", help="Show measurements too, and every line.")
     ] = False,
     json: Annotated[Path | None, typer.Option(help="Write the report as JSON.")] = None,
+    picture: Annotated[Path | None, typer.Option(help="Write the timelines as PNG.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write the report as one HTML page.")] = None,
 ) -> None:
     """Hold recorded data against the rules; exit code 3 where it fails.
@@ -87,6 +88,11 @@ def validate(
     if json is not None:
         json.write_text(report.to_json() + "\n", encoding="utf-8")
         console.print(f"json  {json}", soft_wrap=True)
+    if picture is not None:
+        from mrtrade.data.quality import timeline
+
+        picture.write_bytes(timeline.picture(report))
+        console.print(f"picture  {picture}", soft_wrap=True)
     if html is not None:
         from mrtrade.data.quality.page import page
 
@@ -164,7 +170,7 @@ def show(console: Console, report: Report, limit: int | None) -> None:
     _print_limited(console, "rows by time (UTC)", _timelines(report), limit)
     if report.quarantined:
         lines = [
-            f"{rows:>9,}  {' '.join(where)}: {reason}"
+            f"{rows:>9,}  " + _wrapped(" ".join((*where, reason)), console.width, 13)
             for where, reasons in report.quarantined.items()
             for reason, rows in sorted(reasons.items(), key=lambda item: -item[1])
         ]
@@ -212,20 +218,19 @@ def _print_limited(console: Console, title: str, lines: list[str], limit: int | 
 
 
 def _finding(finding: Finding, width: int) -> str:
-    from textwrap import fill
-
     from rich.markup import escape
 
     colour = _COLOURS.get(finding.severity, "dim")
     where = f"{finding.table} {finding.exchange} {finding.symbol}"
-    indent = " " * 10  # two of them are the caller's
-    text = fill(
-        f"{finding.rule}: {finding.text}",
-        width - 1,
-        initial_indent=indent,
-        subsequent_indent=indent,
-    )
-    return f"[{colour}]{finding.severity:7}[/] {where}\n{escape(text)}"
+    text = escape(_wrapped(f"{finding.rule}: {finding.text}", width, 10))
+    return f"[{colour}]{finding.severity:7}[/] {where}\n{' ' * 10}{text}"
+
+
+def _wrapped(text: str, width: int, indent: int) -> str:
+    """Return text in lines that fit; all but the first are indented."""
+    from textwrap import wrap
+
+    return f"\n{' ' * indent}".join(wrap(text, width - indent - 1))
 
 
 def _gap(one: SeriesReport, gap: list[int]) -> str:

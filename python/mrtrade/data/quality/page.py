@@ -9,6 +9,7 @@ from mrtrade.data.quality.findings import Finding
 from mrtrade.data.quality.report import Report, SeriesReport
 from mrtrade.data.quality.rules import RULES, span_text
 from mrtrade.data.quality.timeline import picture
+from mrtrade.errors import ConfigError
 
 _CSS = """
 :root{--ink:#1b2430;--soft:#5b6675;--grid:#dde2e9;--page:#f5f7fa;--card:#fff;
@@ -153,9 +154,8 @@ def _quarantined(report: Report) -> str:
 def _picture(report: Report) -> str:
     try:
         data = b64encode(picture(report)).decode()
-    except ModuleNotFoundError:
-        content = '<p class=note>The picture needs matplotlib: pip install "mrtrade[report]"</p>'
-        return _section("Rows by time", content)
+    except ConfigError as error:
+        return _section("Rows by time", f"<p class=note>{escape(str(error))}</p>")
     note = (
         "<p class=note>A strip a day; the darker, the more rows; red where none came for a "
         "minute. Days of less than two hours are shown from their first row to their last.</p>"

@@ -67,8 +67,8 @@ class SeriesReport:
         return (
             "" if self.table == "book_seed" else span_text(self.summary["covered_ns"]),
             span_text(self.summary["longest_pause_ns"]) if streams else "",
-            "" if one_clock else f"{delay['median']:,.1f} ms",
-            "" if one_clock else f"{delay['p95']:,.1f} ms",
+            "" if one_clock else _milliseconds(delay["median"]),
+            "" if one_clock else _milliseconds(delay["p95"]),
         )
 
 
@@ -140,6 +140,10 @@ class Report:
             indent=1,
             allow_nan=False,
         )
+
+
+def _milliseconds(value: float) -> str:
+    return f"{value:,.0f} ms" if abs(value) >= 100 else f"{value:.1f} ms"
 
 
 def _plain(value: Any) -> Any:

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mrtrade.data.quality.report import Report, SeriesReport
+from mrtrade.errors import ConfigError
 
 _SECONDS = 86_400
 _ZOOM_SECONDS = 2 * 3_600
@@ -80,11 +81,16 @@ def picture(report: Report, *, most: int = 120) -> bytes:
 
     Raises
     ------
-    ModuleNotFoundError
-        If matplotlib is not installed.
+    ConfigError
+        If matplotlib is not installed, or no series has a timeline.
     """
-    from matplotlib.colors import ListedColormap
-    from matplotlib.figure import Figure
+    try:
+        from matplotlib.colors import ListedColormap
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            "a picture needs matplotlib", remedy='pip install "mrtrade[report]"'
+        ) from error
 
     rows = [
         (f"{one.table}  {one.exchange} {one.symbol}  {strip.label}", strip)
@@ -92,6 +98,8 @@ def picture(report: Report, *, most: int = 120) -> bytes:
         if one.table in SHOWN
         for strip in strips(one, 240)
     ][:most]
+    if not rows:
+        raise ConfigError("nothing to draw", expected=f"rows of one of {', '.join(SHOWN)}")
     figure = Figure(figsize=(10.5, 0.5 + 0.17 * len(rows)), dpi=110)
     axes = figure.add_axes((0.42, 0.02, 0.565, 0.96))
     shades = np.linspace(0.85, 0.1, 254)

@@ -262,6 +262,14 @@ class Times:
                 f"{span_text(self._fall_back)}",
             )
         yield from self._gap_findings()
+        if self.count and self.series.table in GAP_SEVERITY:
+            shares = self.coverage()
+            least = min(shares, key=lambda day: shares[day])
+            yield one(
+                *("coverage", "info", *span, len(shares)),
+                f"{share_text(float(np.mean(list(shares.values()))))} of {len(shares)} days, "
+                f"least {share_text(shares[least])} on {least}",
+            )
         yield from self._skew_findings()
         if self._origin_falls:
             yield one(
