@@ -86,15 +86,14 @@ cdef class DeltaAudit:
     cdef int64_t max_gap, frozen_ns, frozen_messages
     cdef int64_t stale                   # rows of this message or an earlier one are in the book
     cdef bint renumbered                 # a snapshot came: a lower sequence number is no fall
-    cdef int64_t last_received, last_sequence, newest_origin
+    cdef int64_t last_received, last_sequence
     cdef spell_t crossed
     cdef int64_t bid, ask, bid_lots, ask_lots          # best of the last message
     cdef int64_t still_since, still_messages           # since when they are what they are
     cdef int64_t frozen_spells, frozen_total, frozen_longest, frozen_longest_at
     cdef int64_t rows, messages, bad_prices, bad_sizes, off_tick, off_lot, repeated_rows
-    cdef int64_t received_falls, origin_missing, origin_falls, origin_back
     cdef int64_t no_sequence, sequence_falls, sequence_repeats, sequence_jumps, first_fall_at
-    cdef int64_t locked, one_sided, coarse_received, coarse_origin, snapshots, gaps
+    cdef int64_t locked, one_sided, snapshots, gaps
     cdef int64_t row_side, row_tick, row_lots          # the row before
 
     def __cinit__(self, double tick_size, double lot_size, *, int64_t max_gap_ns,
@@ -107,7 +106,7 @@ cdef class DeltaAudit:
             raise MemoryError()
         self.max_gap = max_gap_ns
         self.frozen_ns, self.frozen_messages = frozen_ns, frozen_messages
-        self.stale = self.last_received = self.newest_origin = INT64_MIN
+        self.stale = self.last_received = INT64_MIN
         self.last_sequence = -1
         self.crossed.since = self.still_since = INT64_MIN
         self.bid = self.ask = NO_KEY
@@ -138,16 +137,6 @@ cdef class DeltaAudit:
         self.one_sided += not both
         self.locked += both and bid == ask
         spell_step(&self.crossed, both and bid >= ask, self.at.received)
-        self.coarse_received += self.at.received % 256 == 0
-        if self.at.origin <= 0:
-            self.origin_missing += 1
-        else:
-            self.coarse_origin += self.at.origin % 256 == 0
-            if self.at.origin < self.newest_origin:
-                self.origin_falls += 1
-                self.origin_back = max(self.origin_back, self.newest_origin - self.at.origin)
-            else:
-                self.newest_origin = self.at.origin
         if (bid == self.bid and ask == self.ask and bid_lots == self.bid_lots
                 and ask_lots == self.ask_lots):
             self.still_messages += 1
@@ -162,12 +151,9 @@ cdef class DeltaAudit:
         self, int64_t received, int64_t origin, int64_t sequence
     ) noexcept nogil:
         """The first row of a message."""
-        if self.last_received != INT64_MIN:
-            if received < self.last_received:
-                self.received_falls += 1
-            elif received - self.last_received > self.max_gap:
-                self.gaps += 1
-                self.forget(self.last_received)
+        if self.last_received != INT64_MIN and received - self.last_received > self.max_gap:
+            self.gaps += 1
+            self.forget(self.last_received)
         self.last_received = received
         if sequence < 0:
             self.no_sequence += 1
@@ -330,26 +316,20 @@ cdef class DeltaAudit:
         -------
         dict
             Rows: ``rows, bad_prices, bad_sizes, off_tick, off_lot, repeated_rows``. Messages:
-            ``messages, received_falls, gaps, no_sequence, sequence_falls, sequence_repeats,
-            sequence_jumps, origin_missing, origin_falls, one_sided, locked``, and
-            ``coarse_received, coarse_origin``, whose time is a multiple of 256. The largest step
-            back of the exchange's clock, ``origin_back``; ``first_fall_at``; ``snapshots``; and
-            ``crossed`` and ``frozen``: ``messages`` (crossed only), ``spells, total_ns,
-            longest_ns, longest_at``.
+            ``messages, gaps, no_sequence, sequence_falls, sequence_repeats, sequence_jumps,
+            one_sided, locked``; ``first_fall_at``; ``snapshots``; and ``crossed`` and ``frozen``:
+            ``messages`` (crossed only), ``spells, total_ns, longest_ns, longest_at``.
         """
         cdef int64_t until = self.last_received
         names = {
             "rows": self.rows, "bad_prices": self.bad_prices, "bad_sizes": self.bad_sizes,
             "off_tick": self.off_tick, "off_lot": self.off_lot,
             "repeated_rows": self.repeated_rows, "messages": self.messages,
-            "received_falls": self.received_falls, "gaps": self.gaps,
-            "no_sequence": self.no_sequence, "sequence_falls": self.sequence_falls,
+            "gaps": self.gaps, "no_sequence": self.no_sequence,
+            "sequence_falls": self.sequence_falls,
             "sequence_repeats": self.sequence_repeats, "sequence_jumps": self.sequence_jumps,
-            "first_fall_at": self.first_fall_at, "origin_missing": self.origin_missing,
-            "origin_falls": self.origin_falls, "origin_back": self.origin_back,
-            "one_sided": self.one_sided, "locked": self.locked,
-            "coarse_received": self.coarse_received, "coarse_origin": self.coarse_origin,
-            "snapshots": self.snapshots,
+            "first_fall_at": self.first_fall_at, "one_sided": self.one_sided,
+            "locked": self.locked, "snapshots": self.snapshots,
         }
         names["crossed"] = spell_dict(self.crossed, until)
         spells, total = self.frozen_spells, self.frozen_total

@@ -233,7 +233,7 @@ def test_nothing_to_read(filled):
     lake, store = filled
     empty = lake / "empty"
     empty.mkdir()
-    assert "no files of a table" in str(refused(empty, store))
+    assert "nothing here that mrtrade can read" in str(refused(empty, store))
 
 
 def test_price_off_the_tick_size(filled):

@@ -42,14 +42,14 @@ def audit(rows, snapshots, *, tick_size, lot_size, max_gap_ns, frozen_ns, frozen
     `snapshots` are (number of the first row after it, levels, received, sequence).
     """
     c = dict.fromkeys(
-        "rows bad_prices bad_sizes off_tick off_lot repeated_rows messages received_falls gaps "
-        "no_sequence sequence_falls sequence_repeats sequence_jumps first_fall_at origin_missing "
-        "origin_falls origin_back one_sided locked coarse_received coarse_origin snapshots".split(),
+        "rows bad_prices bad_sizes off_tick off_lot repeated_rows messages gaps "
+        "no_sequence sequence_falls sequence_repeats sequence_jumps first_fall_at one_sided "
+        "locked snapshots".split(),
         0,
     )
     book = {True: {}, False: {}}
     crossed, frozen = Spell(), Spell()
-    last_received = last_sequence = newest = stale = still = None
+    last_received = last_sequence = stale = still = None
     renumbered = False
     touch, quiet = None, 0
     out = []
@@ -96,12 +96,9 @@ def audit(rows, snapshots, *, tick_size, lot_size, max_gap_ns, frozen_ns, frozen
         group = list(group)
         take_snapshots(group[0][0])
         origin, received, sequence = group[0][1][:3]
-        if last_received is not None:
-            if received < last_received:
-                c["received_falls"] += 1
-            elif received - last_received > max_gap_ns:
-                c["gaps"] += 1
-                forget(last_received)
+        if last_received is not None and received - last_received > max_gap_ns:
+            c["gaps"] += 1
+            forget(last_received)
         last_received = received
         if sequence < 0:
             c["no_sequence"] += 1
@@ -138,16 +135,6 @@ def audit(rows, snapshots, *, tick_size, lot_size, max_gap_ns, frozen_ns, frozen
         c["one_sided"] += not both
         c["locked"] += both and bid == ask
         crossed.step(both and bid >= ask, received)
-        c["coarse_received"] += received % 256 == 0
-        if origin <= 0:
-            c["origin_missing"] += 1
-        else:
-            c["coarse_origin"] += origin % 256 == 0
-            if newest is not None and origin < newest:
-                c["origin_falls"] += 1
-                c["origin_back"] = max(c["origin_back"], newest - origin)
-            else:
-                newest = origin
         best = (bid, book[True].get(bid, 0), ask, book[False].get(ask, 0))
         if best == touch:
             quiet += 1

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -17,25 +18,71 @@ if TYPE_CHECKING:
 #: Longest table of partitions: the whole output has at most 40 lines.
 MAX_ROWS = 24
 
+#: Most findings shown, errors first.
+MAX_FINDINGS = 12
+
+
+class OnBad(StrEnum):
+    """What is done with bad rows."""
+
+    error = "error"
+    quarantine = "quarantine"
+
 
 def ingest(
-    path: Annotated[Path, typer.Argument(help="Folder in Crypto Lake's layout.")],
+    path: Annotated[Path, typer.Argument(help="File, or folder of files, of any known format.")],
     store: Annotated[str, typer.Option(help="Folder, or address, of the store.")] = "store",
+    on_bad: Annotated[
+        OnBad, typer.Option(help="Stop at the first bad row, or set bad rows aside.")
+    ] = OnBad.error,
+    format: Annotated[
+        str | None,
+        typer.Option(
+            help="Read only files of this format: lake, tardis, binance-public, hftbacktest, "
+            "hftbacktest-npz, cryptofeed, binance-data-processor."
+        ),
+    ] = None,
+    exchange: Annotated[
+        str | None, typer.Option(help="Exchange, of files that do not say it: BINANCE_FUTURES.")
+    ] = None,
+    symbol: Annotated[
+        str | None, typer.Option(help="Symbol, of files that do not say it: BTC/USDT-PERP.")
+    ] = None,
+    aggressor: Annotated[
+        str | None,
+        typer.Option(help="Rule for who took, of trades that do not say it: tick."),
+    ] = None,
 ) -> None:
     """Check recorded files and bring them into the store: all of them, or none and one error."""
     from mrtrade.cli.console import make_console
 
     console = make_console()
-    report, seconds = bring_in(path, store, console)
+    report, seconds = bring_in(
+        path,
+        store,
+        console,
+        on_bad=on_bad.value,
+        format=format,
+        exchange=exchange,
+        symbol=symbol,
+        aggressor=aggressor,
+    )
+    for line in found(report):
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
     if report.written:
         console.print(partitions(report))
     console.print(f"{report}, in {seconds:.1f} s", soft_wrap=True)
 
 
 def bring_in(
-    path: Path, store: str | PathLike[str], console: Console
+    path: Path,
+    store: str | PathLike[str],
+    console: Console,
+    *,
+    on_bad: Literal["error", "quarantine"] = "error",
+    **hints: str | None,
 ) -> tuple[IngestReport, float]:
-    """Ingest a folder with progress; returns the report and the seconds it took."""
+    """Ingest a file or folder with progress; returns the report and the seconds it took."""
     from contextlib import closing
     from time import perf_counter
 
@@ -64,8 +111,24 @@ def bring_in(
             lambda what, done, total: bar.update(
                 task, description=what, completed=done, total=total
             ),
+            on_bad=on_bad,
+            **hints,
         )
     return report, perf_counter() - began
+
+
+def found(report: IngestReport) -> list[str]:
+    """Return a line for each thing found in a new file, the worst first."""
+    worst = {"error": 0, "warning": 1, "info": 2}
+    all_found = [(one, name) for name, several in report.findings.items() for one in several]
+    all_found.sort(key=lambda pair: worst[pair[0].severity])
+    lines = [
+        f"{one.severity}: {name}: {one.table} {one.exchange} {one.symbol}: {one.text}"
+        for one, name in all_found[:MAX_FINDINGS]
+    ]
+    if len(all_found) > MAX_FINDINGS:
+        lines.append(f"... and {len(all_found) - MAX_FINDINGS} more findings")
+    return lines
 
 
 def partitions(report: IngestReport) -> Table:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -88,15 +88,18 @@ class IngestReport:
 
 
 @dataclass(frozen=True)
-class _Refused:
-    """The rows of a file that were refused, as a file of the table `quarantine`."""
+class _Derived:
+    """A file that is read by rules of its own."""
 
     file: SourceFile
-    table: str = "quarantine"
 
     @property
     def path(self) -> Path:
         return self.file.path
+
+    @property
+    def table(self) -> str:
+        return self.file.table
 
     @property
     def exchange(self) -> str:
@@ -108,10 +111,28 @@ class _Refused:
 
     @property
     def name(self) -> str:
+        return self.file.name
+
+
+class _Accepted(_Derived):
+    """A file that the store holds: what was refused of it then is refused again, silently."""
+
+    def read(self, checks: Checks) -> Iterator[pa.Table]:
+        yield from self.file.read(Checks("quarantine"))
+
+
+class _Refused(_Derived):
+    """The rows of a file that were refused, as a file of the table `quarantine`."""
+
+    @property
+    def table(self) -> str:
+        return "quarantine"
+
+    @property
+    def name(self) -> str:
         return f"refused {self.file.table} of {self.file.name}"
 
     def read(self, checks: Checks) -> Iterator[pa.Table]:
-        """Yield the refused rows, whatever `checks` would do with them."""
         own = Checks("quarantine")
         for _ in self.file.read(own):
             pass
@@ -134,7 +155,7 @@ def ingest(
     progress: Progress | None = None,
     *,
     on_bad: OnBad = "error",
-    **hints: str | None,
+    **hints: Any,
 ) -> IngestReport:
     """Bring a file, or a folder of files, of any format that mrtrade knows into a store.
 
@@ -236,7 +257,7 @@ def _check(
     done = 0
     total = sum(map(len, by_series.values()))
     for series, members in by_series.items():
-        sources = []
+        sources: list[tuple[SourceFile, Source]] = []
         for file in members:
             tell("checking", done, total)
             done += 1
@@ -247,20 +268,22 @@ def _check(
             size, digest = digests[file.path]
             source = _held(file.name, size, digest, stored[series])
             if source is not None:
-                sources.append((file, source))
+                sources.append((_Accepted(file), source))
                 if (aside := _held(bad.name, size, digest, held_bad)) is not None:
                     refused[_series(bad)].append((bad, aside))
                 continue
-            changed.add(file.path)
             checks = Checks(on_bad)
-            sources.append((file, Source(file.name, size, digest, _days(file.read(checks)))))
+            source = Source(file.name, size, digest, _days(file.read(checks)))
+            sources.append((file, source))
             aside = Source(bad.name, size, digest, _days(_in_order(checks.quarantined)))
             refused[_series(bad)].append((bad, aside))
             report.quarantined += sum(map(len, checks.quarantined))
-            if checks.findings:
-                report.findings[file.name] = checks.findings
+            report.findings.setdefault(file.name, []).extend(checks.findings)
+            if source.days or aside.days:  # a recording may announce more series than it has
+                changed.add(file.path)
         changes += _plan(series, sources, stored[series])
     report.unchanged = len(digests) - len(changed)
+    report.findings = {name: found for name, found in report.findings.items() if found}
     # Refused rows first: an interruption before their file's good rows makes it new once more.
     first = [change for s, sources in refused.items() for change in _plan(s, sources, stored[s])]
     return first + changes

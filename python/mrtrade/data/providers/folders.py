@@ -12,7 +12,8 @@ def files_under(root: Path, endings: tuple[str, ...] = ("",)) -> Iterator[Path]:
     readers of such folders do.
     """
     if root.is_file():
-        yield root
+        if root.name.endswith(endings):
+            yield root
         return
     seen = set()
     for folder, names, files in os.walk(root, followlinks=True):

@@ -14,12 +14,18 @@ import pyarrow.parquet as pq
 
 from mrtrade.data.checks import Checker, Checks
 from mrtrade.data.providers.folders import files_under
+from mrtrade.data.providers.recording import Spill
 from mrtrade.data.schemas import TABLES
 from mrtrade.errors import ConfigError, DataError
 from mrtrade.instruments import to_lake
 
-BATCH_ROWS = 1 << 20
-"""Rows read at a time; a day of a liquid perpetual has a hundred times as many."""
+BATCH_ROWS = 1 << 18
+"""Rows of deltas read at a time: as fast as a million, in a third of the memory.
+
+Of wider tables fewer, in the same memory.
+"""
+
+FORMAT = "lake"
 
 _UNREADABLE = (OSError, pa.ArrowException)
 
@@ -70,18 +76,32 @@ class LakeFile:
         return parquet, checks.checker(table, self.path, self.exchange, self.symbol, schema)
 
     def read(self, checks: Checks) -> Iterator[pa.Table]:
-        """Yield the rows, checked, in our names and types, about a million at a time.
+        """Yield the rows, checked, in our names and types, about a quarter of a million at a time.
+
+        Where `checks` only counts rows that are out of order, they are sorted.
 
         Raises
         ------
         DataError
             At the first row, or column, that is wrong.
         """
+        if checks.on_unsorted == "error":
+            yield from self._checked(checks)
+            return
+        spill = Spill(TABLES[self.table].schema)
+        for rows in self._checked(checks):
+            spill.add(rows)
+        spill.close()
+        yield from spill.read()
+
+    def _checked(self, checks: Checks) -> Iterator[pa.Table]:
         parquet, checker = self.inspect(checks)
         with parquet:
             waiting: list[pa.RecordBatch] = []
             count = 0
-            batches = parquet.iter_batches(batch_size=BATCH_ROWS)
+            width = max(1, len(parquet.schema_arrow.names) / len(TABLES["book_delta_v2"].columns))
+            most = int(BATCH_ROWS / width)
+            batches = parquet.iter_batches(batch_size=most)
             while True:
                 try:
                     batch = next(batches, None)
@@ -90,7 +110,7 @@ class LakeFile:
                 if batch is not None:
                     waiting.append(batch)
                     count += len(batch)
-                if count >= BATCH_ROWS or (batch is None and count):
+                if count >= most or (batch is None and count):
                     yield checker(pa.Table.from_batches(waiting))
                     waiting, count = [], 0
                 if batch is None:
@@ -103,7 +123,7 @@ def discover(root: Path) -> tuple[list[LakeFile], list[str]]:
     Parameters
     ----------
     root : Path
-        A Crypto Lake folder, or any folder within one, down to a day.
+        A Crypto Lake folder, or any folder within one, down to a day or a file.
 
     Returns
     -------
@@ -115,7 +135,7 @@ def discover(root: Path) -> tuple[list[LakeFile], list[str]]:
     Raises
     ------
     DataError
-        If there is nothing to read, or a file lies where its exchange or symbol is not said once.
+        If a file lies where its exchange or symbol is not said once.
     """
     root = root.resolve()
     files = []
@@ -126,14 +146,6 @@ def discover(root: Path) -> tuple[list[LakeFile], list[str]]:
             files.append(_place(path, table))
         else:
             skipped.add(table)
-    if not files:
-        raise DataError(
-            "no files of a table that mrtrade knows",
-            file=root,
-            expected=f"<table>/exchange=E/symbol=S/dt=YYYY-MM-DD/1.parquet, the table being one of "
-            f"{', '.join(TABLES)}",
-            remedy="give the folder that holds the tables",
-        )
     files.sort(key=lambda file: (file.table, file.exchange, file.symbol, file.order))
     return files, sorted(skipped)
 
@@ -143,6 +155,7 @@ def _table_of(path: Path, root: Path) -> str:
     at = next((i for i, part in enumerate(folders) if part.startswith("exchange=")), 0)
     if at:
         return folders[at - 1]
+    root = root if root.is_dir() else root.parent
     inside = (root.name, *path.relative_to(root).parts)
     return next((part for part in inside if part in TABLES), inside[1])
 

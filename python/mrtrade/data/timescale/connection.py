@@ -10,7 +10,7 @@ from psycopg import errors
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from mrtrade.data.timescale.settings import PREFIX, TimescaleSettings
-from mrtrade.errors import StoreError
+from mrtrade.errors import BusyError, StoreError
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 Result = TypeVar("Result")
@@ -118,7 +118,7 @@ def told(settings: TimescaleSettings) -> Iterator[None]:
     try:
         yield
     except (psycopg.Error, PoolTimeout) as error:
-        raise _error(error, settings) from error
+        raise told_error(error, settings) from error
 
 
 def _arguments(settings: TimescaleSettings) -> dict[str, Any]:
@@ -148,7 +148,8 @@ def _is_passing(error: psycopg.Error) -> bool:
     )
 
 
-def _error(error: Exception, settings: TimescaleSettings) -> StoreError:
+def told_error(error: Exception, settings: TimescaleSettings) -> StoreError:
+    """Return what the driver raised as an error of ours."""
     what = " ".join(str(error).split())
     remedy = "see the log of the server"
     if isinstance(error, errors.UndefinedTable):
@@ -172,4 +173,5 @@ def _error(error: Exception, settings: TimescaleSettings) -> StoreError:
         remedy = f"set {PREFIX}USER and {PREFIX}PASSWORD in the environment or in .env"
     elif isinstance(error, psycopg.OperationalError):
         remedy = "see whether the server runs and the address is right, then run it again"
-    return StoreError(what, file=settings.url, remedy=remedy)
+    passes = isinstance(error, errors.LockNotAvailable | errors.DeadlockDetected)
+    return (BusyError if passes else StoreError)(what, file=settings.url, remedy=remedy)

@@ -9,10 +9,7 @@ Kind = Literal["plain", "apache", "community"]
 
 _FACTS = """
 SELECT current_setting('server_version'),
-       current_setting('server_version_num')::int,
        (SELECT extversion FROM pg_extension WHERE extname = 'timescaledb'),
-       (SELECT default_version FROM pg_available_extensions WHERE name = 'timescaledb'),
-       EXISTS (SELECT FROM pg_settings WHERE name = 'timescaledb.disable_load'),
        current_setting('timescaledb.license', true),
        EXISTS (SELECT FROM pg_settings WHERE name = 'timescaledb.enable_direct_compress_copy')
 """
@@ -31,9 +28,6 @@ class Edition:
         Version of PostgreSQL.
     timescale : str or None
         Version of the extension, where the database has it.
-    installable : str or None
-        Version of the extension that could be created in the database: it is there and preloaded.
-        (Creating one that is not preloaded closes the connection.)
     direct : bool
         Whether COPY can go straight into the columnstore.
     """
@@ -41,7 +35,6 @@ class Edition:
     kind: Kind
     postgres: str
     timescale: str | None
-    installable: str | None
     direct: bool
 
     def __str__(self) -> str:
@@ -55,9 +48,8 @@ def find_edition(connection: psycopg.Connection[Any]) -> Edition:
     """Return what the server offers."""
     row = connection.execute(_FACTS).fetchone()
     assert row is not None  # a SELECT without FROM
-    postgres, _, version, available, preloaded, licence, direct = row
+    postgres, version, licence, direct = row
     kind: Kind = "plain"
     if version is not None:
         kind = "community" if licence == "timescale" else "apache"
-    installable = available if preloaded and version is None else None
-    return Edition(kind, postgres, version, installable, direct and kind == "community")
+    return Edition(kind, postgres, version, direct and kind == "community")

@@ -1,5 +1,6 @@
 """The manifest in SQL: tables `symbols` and `partitions`."""
 
+import hashlib
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -176,6 +177,12 @@ def drop(connection: Connection, table: str, symbol_id: int, day: str) -> None:
         "DELETE FROM partitions WHERE table_name = %s AND symbol_id = %s AND day = %s",
         [table, symbol_id, day],
     )
+
+
+def advisory_key(name: str) -> int:
+    """Return the number of an advisory lock."""
+    digest = hashlib.sha256(f"mrtrade:{name}".encode()).digest()
+    return int.from_bytes(digest[:8], "big", signed=True)
 
 
 def day_span(day: str) -> tuple[int, int]:

@@ -5,16 +5,16 @@ The locks live in the connection that the writing goes through: if that is lost,
 nothing can be written without them.
 """
 
-import hashlib
 import threading
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 from mrtrade.data.store import Series
 from mrtrade.data.timescale.connection import Connection, Connections, told
+from mrtrade.data.timescale.ledger import advisory_key
 from mrtrade.instruments import to_lake
 
-_ALL = "mrtrade"
+_ALL = "all"
 
 
 class Writers:
@@ -52,18 +52,16 @@ def _locked(connection: Connection, series: Collection[Series]) -> Iterator[None
     taken = []
     try:
         for name, mode in locks:
-            connection.execute(f"SELECT pg_advisory_lock{mode}(%s)".encode(), [_key(name)])
+            connection.execute(f"SELECT pg_advisory_lock{mode}(%s)".encode(), [advisory_key(name)])
             taken.append((name, mode))
         yield
     finally:
         if not connection.closed and not connection.broken:
             for name, mode in reversed(taken):
-                connection.execute(f"SELECT pg_advisory_unlock{mode}(%s)".encode(), [_key(name)])
+                connection.execute(
+                    f"SELECT pg_advisory_unlock{mode}(%s)".encode(), [advisory_key(name)]
+                )
 
 
 def _name(table: str, exchange: str, symbol: str) -> str:
     return f"{table}:{exchange.upper()}:{to_lake(symbol)}"
-
-
-def _key(name: str) -> int:
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)

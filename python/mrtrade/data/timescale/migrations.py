@@ -10,13 +10,17 @@ import re
 from dataclasses import dataclass
 from importlib.resources import files
 
-from mrtrade.data.timescale.connection import Connection, connect, told
+import psycopg
+
+from mrtrade.data.timescale.connection import Connection, connect, told, told_error
 from mrtrade.data.timescale.edition import find_edition
+from mrtrade.data.timescale.ledger import advisory_key
+from mrtrade.data.timescale.roles import grant
 from mrtrade.data.timescale.settings import TimescaleSettings
 from mrtrade.errors import StoreError
 
 _NAME = re.compile(r"(\d{3})_(\w+)(?:\.([\w-]+))?\.sql")
-_LOCK = 0x6D727472616465  # "mrtrade": one migration at a time
+_KEY = advisory_key("migrate")  # one at a time
 
 _BOOTSTRAP = """
 CREATE TABLE IF NOT EXISTS schema_migrations (
@@ -107,10 +111,10 @@ def migrate(settings: TimescaleSettings) -> list[str]:
     """
     applied = []
     with connect(settings) as connection, told(settings):
-        connection.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
+        connection.execute("SELECT pg_advisory_lock(%s)", [_KEY])
         connection.execute("SET statement_timeout = 0")  # a big table may be moved into chunks
-        if find_edition(connection).installable:
-            connection.execute("CREATE EXTENSION IF NOT EXISTS timescaledb")
+        _check_encoding(connection, settings)
+        _create_extension(settings)
         connection.execute(_BOOTSTRAP)
         for step in pending(connection, settings):
             with connection.transaction():
@@ -120,4 +124,35 @@ def migrate(settings: TimescaleSettings) -> list[str]:
                     [step.file, step.sha256],
                 )
             applied.append(step.file)
+        grant(connection)
     return applied
+
+
+def _check_encoding(connection: Connection, settings: TimescaleSettings) -> None:
+    row = connection.execute("SHOW server_encoding").fetchone()
+    if row != ("UTF8",):
+        raise StoreError(
+            "the database does not keep text as UTF-8",
+            file=settings.url,
+            expected="encoding UTF8",
+            remedy="make another: CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0",
+        )
+
+
+def _create_extension(settings: TimescaleSettings) -> None:
+    """Take TimescaleDB into the database, where the server has it.
+
+    A server that has its files but did not load them at its start closes the connection. No setting
+    that every role may read tells beforehand, so it is tried on a connection of its own.
+    """
+    with connect(settings) as connection:
+        row = connection.execute(
+            "SELECT count(*) FROM pg_available_extensions "
+            "WHERE name = 'timescaledb' AND installed_version IS NULL"
+        ).fetchone()
+        if row == (1,):
+            try:
+                connection.execute("CREATE EXTENSION timescaledb")
+            except psycopg.Error as error:
+                if not connection.closed:
+                    raise told_error(error, settings) from error

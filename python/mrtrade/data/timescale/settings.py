@@ -97,6 +97,12 @@ class TimescaleSettings(Section):
         }
 
 
+def load_environment() -> dict[str, str]:
+    """Return the environment of the process, over the file ``.env`` of the working directory."""
+    kept = {name: value for name, value in dotenv_values(".env").items() if value is not None}
+    return {**kept, **os.environ}
+
+
 def load_settings(
     url: str = "timescale", environment: Mapping[str, str] | None = None
 ) -> TimescaleSettings:
@@ -108,16 +114,14 @@ def load_settings(
         ``timescale``, ``timescale:FILE.yaml`` or ``postgresql://user@host:port/database``, which
         may end with ``?sslmode=verify-full`` and other settings of libpq.
     environment : mapping, optional
-        Default: the process's, over the file ``.env`` of the working directory.
+        Default: `load_environment`.
 
     Raises
     ------
     ConfigError
         If a setting is wrong or unknown, or a password stands where others can read it.
     """
-    if environment is None:
-        kept = {name: value for name, value in dotenv_values(".env").items() if value is not None}
-        environment = {**kept, **os.environ}
+    environment = load_environment() if environment is None else environment
     # An empty variable, as .env.example has them, is one that was not filled in.
     given = {
         name: environment[PREFIX + name.upper()]

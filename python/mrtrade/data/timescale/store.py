@@ -16,8 +16,8 @@ from mrtrade.data.merge import merge_sorted
 from mrtrade.data.parquet import split_days
 from mrtrade.data.schemas import TABLES
 from mrtrade.data.store import Chunk, Entry, Series, Source
-from mrtrade.data.timescale import ledger
-from mrtrade.data.timescale.connection import Connection, Connections
+from mrtrade.data.timescale import aggregates, ledger
+from mrtrade.data.timescale.connection import Connection, Connections, connect, told
 from mrtrade.data.timescale.copying import HEADER, TRAILER, Packer
 from mrtrade.data.timescale.digest import Digest
 from mrtrade.data.timescale.edition import Edition, find_edition
@@ -56,12 +56,10 @@ class TimescaleStore:
     def __init__(self, url: str = "timescale", settings: TimescaleSettings | None = None) -> None:
         self.settings = settings or load_settings(url)
         self.url = self.settings.url
+        # Not through the pool: that would try a wrong password until its time is up.
+        with connect(self.settings) as connection, told(self.settings):
+            self.edition = self._check(connection)
         self._connections = Connections(self.settings)
-        try:
-            self.edition = self._connections.retrying(self._check)
-        except BaseException:
-            self._connections.close()
-            raise
         self._writers = Writers(self._connections)
 
     def __repr__(self) -> str:
@@ -271,6 +269,9 @@ class TimescaleStore:
         first = last = None
         with connection.transaction():
             symbol_id = ledger.number(connection, *series[1:])
+            if self.edition.kind == "community":
+                _prepare_columnstore(connection, self.edition)
+                aggregates.ask(connection, shape.table, day)
             _delete(connection, shape, symbol_id, low, high)
             # As long as the rows take to come.
             connection.execute("SET LOCAL statement_timeout = 0")
@@ -302,7 +303,12 @@ class TimescaleStore:
             entry = Entry(*series, day, digest.rows, digest.size, sha256, first, last, sources)
             marks = np.array(marker.rows, np.int64), np.array(marker.times, np.int64)
             ledger.put(connection, ledger.Partition(entry, symbol_id, *marks))
+        self._refresh(connection)
         return entry
+
+    def _refresh(self, connection: Connection) -> None:
+        if self.edition.kind == "community":
+            aggregates.refresh_after_write(connection)
 
     def remove_day(self, table: str, exchange: str, symbol: str, day: str) -> None:
         """Remove one partition.
@@ -321,8 +327,25 @@ class TimescaleStore:
                     f"no {table} of {exchange} {symbol} on {day} in the store", file=self.url
                 )
             with connection.transaction():
+                if self.edition.kind == "community":
+                    _prepare_columnstore(connection, self.edition)
+                    aggregates.ask(connection, table, day)
                 _delete(connection, layout(table), found[0].symbol_id, low, high)
                 ledger.drop(connection, table, found[0].symbol_id, day)
+            self._refresh(connection)
+
+    def refresh(self) -> int:
+        """Bring continuous aggregates up to date, where rows were written by who may not.
+
+        Returns
+        -------
+        int
+            Days that were waiting; 0 on an edition whose aggregates are views.
+        """
+        if self.edition.kind != "community":
+            return 0
+        with self._connections.lend() as connection:
+            return aggregates.refresh(connection)
 
     def close(self) -> None:
         """Close all connections. The store can not be used any more."""
@@ -355,6 +378,15 @@ def _delete(connection: Connection, shape: Layout, symbol_id: int, low: int, hig
         ).format(sql.Identifier(shape.name)),
         [symbol_id, pd.Timestamp(low, tz="UTC"), pd.Timestamp(high, tz="UTC")],
     )
+
+
+def _prepare_columnstore(connection: Connection, edition: Edition) -> None:
+    """Let a transaction replace rows of the columnstore, and COPY straight into it."""
+    # Versions that delete row by row would stop at 100,000.
+    connection.execute("SET LOCAL timescaledb.max_tuples_decompressed_per_dml_transaction = 0")
+    if edition.direct:  # rows come in the order of the columnstore
+        connection.execute("SET LOCAL timescaledb.enable_direct_compress_copy = on")
+        connection.execute("SET LOCAL timescaledb.enable_direct_compress_copy_client_sorted = on")
 
 
 def _copy(shape: Layout, packer: Packer) -> sql.Composed:

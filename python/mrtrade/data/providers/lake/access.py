@@ -61,10 +61,9 @@ class Bucket:
         self.name, _, root = bucket.partition("/")
         self.root = f"{root}/" if root else ""
         self.anonymous = anonymous
-        self._profile = profile
+        self.profile = profile
         with self._refusals("the client cannot be made"):
-            self.session = _session(profile)
-            self._client = _client(self.session, endpoint, anonymous=anonymous)
+            self._client = _client(_session(profile), endpoint, anonymous=anonymous)
 
     def objects(self, prefix: str, *, after: str = "", limit: int = 1000) -> Iterator[LakeObject]:
         """Yield the objects below a prefix, in the order of their keys, a page at a time."""
@@ -126,7 +125,7 @@ class Bucket:
 
     def refusal(self, what: str, error: Exception) -> SourceError:
         """Return the error that tells a user why the server, or the client, would not."""
-        return _explained(f"{what}: ", error, self.name, self._profile, self.anonymous)
+        return _explained(f"{what}: ", error, self.name, self.profile, self.anonymous)
 
 
 def may_pass(error: Exception) -> bool:
@@ -137,7 +136,8 @@ def may_pass(error: Exception) -> bool:
     if isinstance(error, boto.ClientError):
         return error_code(error) in _PASSING
     lost = (
-        boto.HTTPClientError,  # connect and read time-outs, a closed connection, an unknown host
+        boto.ConnectionError,  # an unknown host, a port where nobody listens
+        boto.HTTPClientError,  # time-outs, a closed connection
         boto.IncompleteReadError,
         boto.ResponseStreamingError,
         HTTPError,

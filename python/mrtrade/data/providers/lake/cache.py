@@ -98,12 +98,18 @@ def _record(path: Path) -> Path:
 
 
 def _write_record(path: Path, known: dict[str, Any]) -> None:
-    temporary = _record(path).with_suffix(".tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump(known, file)
+    put(_record(path), json.dumps(known).encode())
+
+
+def put(path: Path, content: bytes) -> None:
+    """Write a small file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with temporary.open("wb") as file:
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    os.replace(temporary, _record(path))
+    os.replace(temporary, path)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

@@ -3,17 +3,20 @@
 import json
 import os
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from itertools import takewhile
 from pathlib import Path
+from typing import Any, Literal, get_args
 
 import pandas as pd
+import pyarrow as pa
 
-from mrtrade.clock import Scalar
+from mrtrade.clock import NS_PER_DAY, Scalar, to_ns
 from mrtrade.data.checks import Checks
 from mrtrade.data.providers.lake.access import BUCKET, SAMPLE_BUCKET, Bucket
-from mrtrade.data.providers.lake.cache import Progress, ReplacedError, fetched, forget_others
+from mrtrade.data.providers.lake.cache import Progress, ReplacedError, fetched, forget_others, put
+from mrtrade.data.providers.lake.files import LakeFile, rows_of
 from mrtrade.data.providers.lake.objects import (
     LAKE_TABLES,
     LakeDay,
@@ -26,8 +29,16 @@ from mrtrade.data.providers.lake.objects import (
     lake_spelling,
     span_of,
 )
-from mrtrade.data.providers.lake_folder import LakeFile
-from mrtrade.errors import DataError, SourceError
+from mrtrade.data.providers.lake.reading import LakeGap, LakeStream, OnGap, OpenDay
+from mrtrade.data.providers.lake.seeds import Restart, restarts, seed_bytes, seed_of, seed_path
+from mrtrade.data.providers.lake.vendor import Vendor, installed
+from mrtrade.data.schemas import TABLES
+from mrtrade.errors import ConfigError, DataError, SourceError
+
+Client = Literal["auto", "lakeapi", "s3"]
+
+SMALL_TABLES = frozenset({"funding", "open_interest", "liquidations", "candles"})
+"""Tables of megabytes a day at most."""
 
 
 def cache_folder(cache: str | os.PathLike[str] | None = None) -> Path:
@@ -55,6 +66,16 @@ class CryptoLakeProvider:
     profile : str, optional
         Of the AWS configuration files. Without it keys come from the environment
         (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY), or from wherever boto3 finds them.
+    client : "auto", "lakeapi" or "s3"
+        What `load` reads the small tables with: the vendor's client, S3 itself, or the first where
+        it is installed. Its ``.lake_cache`` is made in the folder of the cache.
+
+    Attributes
+    ----------
+    folder : Path
+        Where the objects of the bucket are: a folder in Crypto Lake's layout.
+    gaps : list of LakeGap
+        Those that the last `stream` or `load` begun has met so far.
 
     Raises
     ------
@@ -74,10 +95,23 @@ class CryptoLakeProvider:
         bucket: str | None = None,
         endpoint: str | None = None,
         profile: str | None = None,
+        client: Client = "auto",
     ) -> None:
+        if client not in get_args(Client):
+            raise ConfigError(
+                "unknown client", value=client, expected=" or ".join(get_args(Client))
+            )
+        if client == "lakeapi" and endpoint:
+            raise ConfigError(
+                "lakeapi takes no endpoint", remedy="set AWS_ENDPOINT_URL in the environment"
+            )
         where = bucket or (SAMPLE_BUCKET if sample else BUCKET)
         self._bucket = Bucket(where, endpoint, profile, anonymous=sample)
         self.folder = cache_folder(cache) / self._bucket.name
+        self.gaps: list[LakeGap] = []
+        self._uses_lakeapi = client == "lakeapi" or (
+            client == "auto" and not endpoint and installed()
+        )
 
     # ---- what there is
 
@@ -188,6 +222,39 @@ class CryptoLakeProvider:
             _check(day, file)
         return files
 
+    def seed(
+        self, day: LakeDay, known_until: int | None = None, progress: Progress | None = None
+    ) -> LakeFile | None:
+        """Make the snapshots with which the book of a day of deltas begins, from `book`.
+
+        A book is carried over midnight, so most days need none: only those before which deltas are
+        missing, or in which more than ten minutes are. `mrtrade.data.providers.lake.seeds` says
+        what is taken, and what is unknown then: the levels deeper than 20.
+
+        Parameters
+        ----------
+        day : LakeDay
+            Of `book_delta_v2`; its objects, and those of `book`, are fetched.
+        known_until : int, optional
+            `received_time` of the last delta before the day, in the store or in yesterday's file;
+            None if there is none.
+        progress : callable, optional
+            As for `fetch`.
+
+        Returns
+        -------
+        LakeFile or None
+            Of the table `book_seed`; None if the day needs none, or `book` has none to give.
+        """
+        found = restarts(self.fetch(day, progress), known_until)
+        path = seed_path(self._day_folder(day))
+        seeds = [seed for seed in self._seeds(day, found, progress) if seed is not None]
+        if not seeds:
+            path.unlink(missing_ok=True)
+            return None
+        put(path, seed_bytes(seeds))
+        return LakeFile(path, "book_seed", day.exchange, day.symbol, day.day)
+
     def to_fetch(self, day: LakeDay) -> int:
         """Return how many bytes of a day are not in the cache, by the sizes of its files."""
         held = (
@@ -201,7 +268,129 @@ class CryptoLakeProvider:
         """Remove a day's files from the cache."""
         forget_others(self._day_folder(day), set())
 
+    # ---- rows
+
+    def stream(
+        self,
+        table: str,
+        exchange: str,
+        symbol: str,
+        start: Scalar,
+        end: Scalar,
+        *,
+        on_gap: OnGap = "error",
+    ) -> LakeStream:
+        """Return the rows of a span, a table of about a quarter of a million at a time.
+
+        Days are fetched when their turn comes; rows are as a store would hold them: checked, in the
+        names and types of `mrtrade.data.schemas`, by received_time.
+
+        Parameters
+        ----------
+        table, exchange, symbol, start, end
+            As for `plan`.
+        on_gap : "error" or "report"
+            Whether a day that is missing or cannot be read is an error, or an entry of `gaps`. A
+            missing day of rare events (`EVENT_TABLES`) is only ever an entry: nothing may have
+            happened.
+
+        Returns
+        -------
+        LakeStream
+            An iterator of pyarrow.Table, with `gaps` and `findings`.
+
+        Raises
+        ------
+        SourceError
+            If days are missing: at once, before anything is fetched.
+        DataError
+            From the iterator, where a day cannot be read.
+        """
+        return self._stream(table, exchange, symbol, (start, end), self._rows, on_gap)
+
+    def load(
+        self,
+        table: str,
+        exchange: str,
+        symbol: str,
+        start: Scalar,
+        end: Scalar,
+        *,
+        on_gap: OnGap = "error",
+    ) -> pd.DataFrame:
+        """Return the rows of a span as one frame.
+
+        Small tables come through lakeapi where it is used, the others from `stream`; the frame is
+        the same. For spans of millions of rows use `stream`.
+
+        Returns
+        -------
+        DataFrame
+            Columns and types of the table in `mrtrade.data.schemas`; times are int64 nanoseconds.
+        """
+        opened = self._rows
+        if self._uses_lakeapi and table in SMALL_TABLES:
+            vendor = self._new_vendor()
+
+            def opened(day: LakeDay, checks: Checks) -> Iterator[pa.Table]:
+                # lakeapi puts shard 10 before shard 2.
+                return (vendor.rows if len(day.objects) == 1 else self._rows)(day, checks)
+
+        tables = list(self._stream(table, exchange, symbol, (start, end), opened, on_gap))
+        rows = pa.concat_tables([TABLES[table].schema.empty_table(), *tables])
+        frame: pd.DataFrame = rows.to_pandas()
+        return frame
+
+    def used_data(self) -> dict[str, Any] | None:
+        """Return what of the subscription's quota is used; None if that cannot be learned.
+
+        Returns
+        -------
+        dict or None
+            ``downloaded_gb``, ``timeframe_days``, ``user``, ``update_timestamp``, as lakeapi asks
+            the vendor for them (the count is about an hour late).
+        """
+        if not self._uses_lakeapi or self._bucket.anonymous:
+            return None
+        return self._new_vendor().used_data()
+
     # ---- inside
+
+    def _seeds(
+        self, day: LakeDay, found: list[Restart], progress: Progress | None
+    ) -> Iterator[pa.Table | None]:
+        if not found:
+            return
+        low = to_ns(day.day)
+        try:
+            (shown,) = self.plan("book", day.exchange, day.symbol, low, low + NS_PER_DAY)
+        except UnknownSeriesError:
+            return
+        books = self.fetch(shown, progress)
+        yield from (seed_of(restart, books) for restart in found)
+
+    def _stream(
+        self,
+        table: str,
+        exchange: str,
+        symbol: str,
+        span: tuple[Scalar, Scalar],
+        opened: OpenDay,
+        on_gap: OnGap,
+    ) -> LakeStream:
+        low, high = span_of(*span)
+        # The last candle of a day lies in the file of the next one.
+        beyond = NS_PER_DAY if table == "candles" else 0
+        days = self.plan(table, exchange, symbol, low, high + beyond)
+        stream = LakeStream(days, (low, high), opened, on_gap)
+        self.gaps = stream.gaps
+        return stream
+
+    def _rows(self, day: LakeDay, checks: Checks) -> Iterator[pa.Table]:
+        return rows_of(self.fetch(day), checks)
+
+    def _new_vendor(self) -> Vendor:
+        return Vendor(self._bucket, self.folder.parent)
 
     def _listed(
         self, table: str, exchange: str, symbol: str, days: list[str]

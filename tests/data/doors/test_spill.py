@@ -1,0 +1,79 @@
+"""Rows that wait on disk come back by time, in bounded memory, and the folder goes."""
+
+import gc
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mrtrade.data.providers import recording
+from mrtrade.data.providers.recording import Spill
+
+SCHEMA = pa.schema([("received_time", pa.int64()), ("x", pa.int64())])
+
+
+def table(times, first=0):
+    return pa.table({"received_time": times, "x": range(first, first + len(times))}, schema=SCHEMA)
+
+
+@given(st.lists(st.integers(0, 9), max_size=60), st.integers(1, 9), st.integers(1, 9))
+def test_as_a_stable_sort(times, size, batch):
+    old = recording.CHUNK_ROWS
+    recording.CHUNK_ROWS = batch
+    try:
+        spill = Spill(SCHEMA)
+        for at in range(0, len(times), size):
+            spill.add(table(times[at : at + size], at))
+        spill.close()
+        found = [row for part in spill.read() for row in part.to_pylist()]
+        again = [row for part in spill.read() for row in part.to_pylist()]
+    finally:
+        recording.CHUNK_ROWS = old
+    order = np.argsort(np.array(times, dtype=np.int64), kind="stable")
+    assert [row["x"] for row in found] == order.tolist()
+    assert found == again
+    back = np.diff(times) if times else np.empty(0)
+    assert spill.steps_back == int((back < 0).sum())
+    assert spill.longest_back == max([0, *(-back).tolist()])
+    assert spill.rows == len(times)
+
+
+def test_holds_only_what_overlaps(monkeypatch):
+    monkeypatch.setattr(recording, "CHUNK_ROWS", 10)
+    spill = Spill(SCHEMA)
+    # Each batch begins a little before the one before it ends.
+    for at in range(100):
+        spill.add(table([at * 10 + k - 3 * (k == 0) for k in range(10)], at * 10))
+    spill.close()
+    assert max(len(part) for part in spill.read()) <= 20
+
+
+def test_the_folder_goes_with_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    spill = Spill(SCHEMA)
+    spill.add(table([1, 2]))
+    spill.close()
+    assert len(list(tmp_path.iterdir())) == 1
+    del spill
+    gc.collect()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_span():
+    spill = Spill(SCHEMA)
+    spill.add(table([5, 3]))
+    spill.add(table([9]))
+    spill.close()
+    assert spill.span == (3, 9)
+    assert Path(spill._path).is_file()
+    with pytest.raises(StopIteration):
+        next(_none().read())
+
+
+def _none():
+    spill = Spill(SCHEMA)
+    spill.close()
+    return spill
