@@ -114,6 +114,9 @@ class Checks:
                 remedy="correct or remove the row, or download the file again",
             )
         time = standing_in(received_time, None, None)
+        # A power cut leaves files that end in zeros, and no database takes those as text: they are
+        # spelled as JSON does.
+        content = content.replace("\0", "\\u0000")
         one = Refused(0, time, table, source or fspath(file), row, what, content)
         self.quarantined.append(to_table([one]))
 

@@ -111,3 +111,63 @@ def test_damaged(tmp_path, name, pack, data):
         path = tmp_path / f"{name}.gz"
         path.write_bytes(packed[: data.draw(st.integers(1, len(packed)))])
     take(path, name)
+
+
+DEPTH = (
+    '{{"stream":"btcusdt@depth@0ms","data":{{"e":"depthUpdate","E":{at},"T":1,"s":"BTCUSDT",'
+    '"U":{id},"u":{id},"pu":{before},"b":[["100.0","1"]],"a":[]}}}}'
+)
+TRADE = (
+    '{{"stream":"btcusdt@trade","data":{{"e":"trade","T":{at},"s":"BTCUSDT","t":{id},'
+    '"p":"100.0","q":"1","m":true}}}}'
+)
+WRONG = {
+    "an id of more than 64 bits": (DEPTH, {"id": 10**30}),
+    "an id that is text": (DEPTH, {"id": '"x"'}),
+    "an id before it that is text": (DEPTH, {"before": '"x"'}),
+    "a time of more than 64 bits": (DEPTH, {"at": 10**15}),
+    "a trade's id that is text": (TRADE, {"id": '"x"'}),
+    "a trade's time of more than 64 bits": (TRADE, {"at": 10**15}),
+}
+
+
+def test_a_number_that_no_column_holds_refuses_its_line_whole(tmp_path):
+    time = 1_723_161_253_937_085_768
+    for why, (form, wrong) in WRONG.items():
+        texts = []
+        for nth in range(4):
+            right = {"at": time // 10**6 + nth, "id": 7 + nth, "before": 6 + nth}
+            texts.append(form.format(**{**right, **(wrong if nth == 2 else {})}))
+        path = tmp_path / "btcusdt.dat"
+        path.write_bytes(lines(*(f"{time + nth} {text}" for nth, text in enumerate(texts))))
+        files, _ = discover(path, exchange="BINANCE_FUTURES")
+        checks = [Checks("quarantine") for _ in files]
+        rows = [rows for file, one in zip(files, checks, strict=True) for rows in file.read(one)]
+        assert sum(map(len, rows)) == 3, why
+        [refused] = [
+            row for one in checks for table in one.quarantined for row in table.to_pylist()
+        ]
+        assert (refused["row"], refused["content"]) == (2, f"{time + 2} {texts[2]}"), why
+
+
+def test_json_of_any_depth_is_one_bad_line(tmp_path):
+    path = tmp_path / "capture.jsonl"
+    deep = b'{"t":"recv","ts":1,"data":' + b"[" * 200_000
+    path.write_bytes(WHOLE["capture.jsonl"] + deep + b"\n" + b'{"t":"recv","ts":1e300,"data":1}\n')
+    files, _ = discover(path)
+    checks = [Checks("quarantine") for _ in files]
+    assert sum(
+        len(rows) for file, one in zip(files, checks, strict=True) for rows in file.read(one)
+    )
+    assert sum(len(table) for one in checks for table in one.quarantined) == 2
+
+
+def test_zeros_of_a_power_cut_can_be_kept_by_every_store(tmp_path):
+    path = tmp_path / "btcusdt.dat"
+    path.write_bytes(WHOLE["btcusdt.dat"] + b"\0" * 3)
+    files, _ = discover(path)
+    checks = Checks("quarantine")
+    for _ in files[0].read(checks):
+        pass
+    [refused] = checks.quarantined
+    assert refused["content"].to_pylist() == ["\\u0000" * 3]

@@ -4,7 +4,7 @@ from collections import defaultdict
 from typing import Any
 
 from mrtrade.clock import NS_PER_MS
-from mrtrade.data.providers.recording import Parsed
+from mrtrade.data.providers.recording import Parsed, whole_number
 from mrtrade.data.sequences import Chain
 
 TABLES_OF = {
@@ -76,11 +76,13 @@ class BinanceStream:
 
     def _depth(self, received: int, data: dict[str, Any]) -> None:
         symbol = self._symbol(data["s"])
-        first, last = data["U"], data["u"]
+        # All numbers are looked at before a row is added: a bad one refuses the whole message.
+        first, last = whole_number(data["U"]), whole_number(data["u"])
+        before = whole_number(data["pu"]) if "pu" in data else None
         rows = self._out.rows("book_delta_v2", self._exchange, symbol)
         rows.levels(data["E"] * NS_PER_MS, received, last, data["b"], data["a"])
-        if "pu" in data:
-            self._chains["book_delta_v2", symbol, "pu"].refer(received, data["pu"], last)
+        if before is not None:
+            self._chains["book_delta_v2", symbol, "pu"].refer(received, before, last)
         else:
             self._chains["book_delta_v2", symbol, "U"].follow(received, first, last)
 
@@ -94,7 +96,7 @@ class BinanceStream:
     def _trade(self, received: int, data: dict[str, Any]) -> None:
         symbol = self._symbol(data["s"])
         ids = "t" if data["e"] == "trade" else "a"
-        number = data[ids]
+        number = whole_number(data[ids])
         # `m`: the buyer was the maker, so the aggressor sold.
         side = "sell" if data["m"] else "buy"
         quantity, price = float(data["q"]), float(data["p"])

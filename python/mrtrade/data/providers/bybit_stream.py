@@ -4,7 +4,7 @@ from collections import defaultdict
 from typing import Any
 
 from mrtrade.clock import NS_PER_MS
-from mrtrade.data.providers.recording import Parsed
+from mrtrade.data.providers.recording import Parsed, plain_text, whole_number
 from mrtrade.data.sequences import Chain
 
 EXCHANGE = "BYBIT"
@@ -68,7 +68,13 @@ class BybitStream:
         symbol = self._symbols[perpetual, data["topic"].partition(".")[2]]
         rows = self._out.rows("trades", EXCHANGE, symbol)
         trades = [
-            (one["T"] * NS_PER_MS, _SIDES[one["S"]], float(one["v"]), float(one["p"]), one["i"])
+            (
+                whole_number(one["T"] * NS_PER_MS),
+                _SIDES[one["S"]],
+                float(one["v"]),
+                float(one["p"]),
+                plain_text(one["i"]),
+            )
             for one in data["data"]
         ]
         for origin, side, quantity, price, number in trades:

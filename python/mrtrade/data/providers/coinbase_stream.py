@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import Any
 
 from mrtrade.clock import NS_PER_SECOND
-from mrtrade.data.providers.recording import Parsed
+from mrtrade.data.providers.recording import Parsed, plain_text, whole_number
 from mrtrade.data.sequences import Chain
 
 EXCHANGE = "COINBASE"
@@ -32,7 +32,7 @@ class CoinbaseStream:
 
     def message(self, received: int, data: dict[str, Any], connection: str) -> None:
         """Read one message; `received` in nanoseconds."""
-        number = data["sequence_num"]
+        number = whole_number(data["sequence_num"])
         # One count for all channels and symbols of a connection.
         self._chains[connection].follow(received, number, number)
         channel = data["channel"]
@@ -53,13 +53,13 @@ class CoinbaseStream:
                 self._out.findings += chain.findings("book_delta_v2", EXCHANGE, symbol, ids)
 
     def _book(self, received: int, data: dict[str, Any], event: dict[str, Any]) -> None:
-        number = data["sequence_num"]
+        number = whole_number(data["sequence_num"])
         first = event["type"] == "snapshot"
         # Each level of a snapshot bears the time of its own last change: the book is the message's.
-        whole = iso_ns(data["timestamp"])
+        whole = whole_number(iso_ns(data["timestamp"]))
         levels = [
             (
-                whole if first else iso_ns(level["event_time"]),
+                whole if first else whole_number(iso_ns(level["event_time"])),
                 {"bid": True, "offer": False}[level["side"]],
                 (float(level["price_level"]), float(level["new_quantity"])),
             )
@@ -76,11 +76,11 @@ class CoinbaseStream:
         trades = [
             (
                 one["product_id"],
-                iso_ns(one["time"]),
+                whole_number(iso_ns(one["time"])),
                 _SIDES[one["side"]],
                 float(one["size"]),
                 float(one["price"]),
-                one["trade_id"],
+                plain_text(one["trade_id"]),
             )
             for one in event["trades"]
         ]

@@ -18,7 +18,14 @@ from mrtrade.data.providers.bybit_stream import BybitStream
 from mrtrade.data.providers.coinbase_stream import CoinbaseStream
 from mrtrade.data.providers.lines import UNREADABLE, first_lines, opened
 from mrtrade.data.providers.okx_stream import OkxStream
-from mrtrade.data.providers.recording import Parsed, Part, Recording, Refusal, Series
+from mrtrade.data.providers.recording import (
+    Parsed,
+    Part,
+    Recording,
+    Refusal,
+    Series,
+    whole_number,
+)
 from mrtrade.errors import ConfigError
 from mrtrade.instruments import to_lake
 
@@ -39,7 +46,15 @@ _TABLES_OF = {
     "COINBASE": _BOOKS,
     "OKX": _BOOKS,
 }
-_BAD = (ValueError, KeyError, TypeError, AttributeError, IndexError)
+_BAD = (
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    IndexError,
+    ArithmeticError,
+    RecursionError,
+)
 
 Handler = Callable[[dict[str, Any], int], None]
 
@@ -89,7 +104,7 @@ def _parse(market: str, path: Path, out: Parsed) -> None:
                     one = json.loads(line.decode())
                     kind = one["t"]
                     if kind in ("recv", "http", "connect"):
-                        received = _ns(one["ts"])
+                        received = whole_number(_ns(one["ts"]))
                         handle(one, received)
                     elif kind not in ("header", "send"):
                         out.passed_over[f"{kind} of cryptofeed"] += 1

@@ -24,7 +24,15 @@ _LINE = re.compile(rb"(\d{13}|\d{16}|\d{19}) \{")
 _OF_ALL = "!"  # begins the names of streams of all symbols
 _STREAM = b' {"stream":"'
 _UNITS = {13: 1_000_000, 16: 1_000, 19: 1}
-_BAD = (ValueError, KeyError, TypeError, AttributeError, IndexError)
+_BAD = (
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    IndexError,
+    ArithmeticError,
+    RecursionError,
+)
 
 
 def find(path: Path, exchange: str | None, symbol: str | None) -> list[Part] | None:

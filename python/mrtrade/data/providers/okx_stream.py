@@ -5,7 +5,7 @@ from typing import Any
 
 from mrtrade.clock import NS_PER_MS
 from mrtrade.data.providers import spelling
-from mrtrade.data.providers.recording import Parsed
+from mrtrade.data.providers.recording import Parsed, plain_text, whole_number
 from mrtrade.data.sequences import Chain
 
 EXCHANGE = "OKX"
@@ -39,11 +39,11 @@ class OkxStream:
             rows = self._out.rows("trades", EXCHANGE, symbol)
             trades = [
                 (
-                    int(one["ts"]) * NS_PER_MS,
+                    whole_number(int(one["ts"]) * NS_PER_MS),
                     {"buy": "buy", "sell": "sell"}[one["side"]],  # the taker's
                     float(one["sz"]),
                     float(one["px"]),
-                    one["tradeId"],
+                    plain_text(one["tradeId"]),
                 )
                 for one in data["data"]
             ]
@@ -59,11 +59,12 @@ class OkxStream:
 
     def _book(self, received: int, symbol: str, book: dict[str, Any], *, first: bool) -> None:
         rows = self._out.rows("book_seed" if first else "book_delta_v2", EXCHANGE, symbol)
-        number = book.get("seqId", -1)
+        number = whole_number(book.get("seqId", -1))
+        before = whole_number(book["prevSeqId"]) if number >= 0 else -1
         origin = int(book["ts"]) * NS_PER_MS
         rows.levels(origin, received, number, book["bids"], book["asks"])
         if number >= 0:
             chain = self._chains[symbol]
             if first:
                 chain.restart()
-            chain.refer(received, book["prevSeqId"], number)
+            chain.refer(received, before, number)

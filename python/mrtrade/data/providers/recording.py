@@ -11,8 +11,9 @@ import weakref
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from operator import index
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pyarrow as pa
@@ -145,17 +146,59 @@ def _by_time(rows: pa.Table) -> pa.Table:
     return rows.take(pa.array(np.argsort(times, kind="stable")))
 
 
+def whole_number(value: Any) -> int:
+    """Return a whole number that a column can hold.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is none: what a damaged message says is refused with its line, and not when a column
+        of thousands of them is made.
+    """
+    number = int(index(value))
+    if not -(2**63) <= number < 2**63:
+        raise ValueError(f"{number} is no number of 64 bits")
+    return number
+
+
+def plain_text(value: Any) -> str | None:
+    """Return text that a column can hold, or None; `whole_number` tells why.
+
+    Raises
+    ------
+    TypeError, ValueError
+    """
+    if value is not None:
+        str.encode(value)
+    return cast("str | None", value)
+
+
+_CHECKS: dict[pa.DataType, Callable[[Any], Any]] = {
+    pa.int64(): whole_number,
+    pa.float64(): float,
+    pa.string(): plain_text,
+}
+
+
 class Rows:
     """Rows of one series on their way from a parser into a `Spill`."""
 
     def __init__(self, table: str) -> None:
         self._schema = TABLES[table].schema
         self._columns: list[list[Any]] = [[] for _ in self._schema]
+        self._checks = [_CHECKS.get(field.type, bool) for field in self._schema]
         self.spill = Spill(self._schema)
 
     def add(self, *values: Any) -> None:
-        """Add one row, its values in the order of the table's columns."""
-        for column, value in zip(self._columns, values, strict=True):
+        """Add one row, its values in the order of the table's columns.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a value is none of its column's; nothing is added then.
+        """
+        checked = [check(value) for check, value in zip(self._checks, values, strict=True)]
+        for column, value in zip(self._columns, checked, strict=True):
             column.append(value)
         if len(self._columns[0]) >= CHUNK_ROWS:
             self.flush()
@@ -170,6 +213,7 @@ class Rows:
     ) -> None:
         """Add the levels of one message, each a price and a size, as numbers or text."""
         # All is converted before anything is added: a message is taken whole or not at all.
+        origin, received, sequence = map(whole_number, (origin, received, sequence))
         prices = [float(level[0]) for level in bids] + [float(level[0]) for level in asks]
         sizes = [float(level[1]) for level in bids] + [float(level[1]) for level in asks]
         count = len(prices)
