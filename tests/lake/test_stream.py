@@ -282,3 +282,25 @@ def test_wide_rows_come_in_smaller_tables(stub, provider, monkeypatch):
     for table, most in (("book", 60), ("book_delta_v2", 830)):
         opened = provider.stream(table, "binance", "BTC/USDT", *DAYS[:2])
         assert max(map(len, opened)) == most
+
+
+def test_a_pause_over_midnight_is_one_pause(stub, provider):
+    put_day(stub, "book_delta_v2", DAYS[0], rows_of("book_delta_v2", DAYS[0], hours=23.9))
+    late = rows_of("book_delta_v2", DAYS[1], start=0.1, hours=23.8)
+    put_day(stub, "book_delta_v2", DAYS[1], late)
+    _, opened = stream(provider, end=DAYS[2])
+    assert [(gap.reason, gap.start_ns < to_ns(DAYS[1]) < gap.end_ns) for gap in opened.gaps] == [
+        ("pause", True)
+    ]
+    _, opened = stream(provider, on_gap="report")
+    assert [gap.reason for gap in opened.gaps] == ["pause", "missing"]
+
+
+def test_times_may_be_timestamps(stub, provider):
+    rows = rows_of("trades", DAYS[0])
+    for name in ("timestamp", "receipt_timestamp"):
+        at = rows.schema.get_field_index(name)
+        rows = rows.set_column(at, name, rows[name].cast(pa.timestamp("ns")))
+    put_day(stub, "trades", DAYS[0], rows)
+    found, _ = stream(provider, end=DAYS[1], table="trades")
+    assert received(found).tolist() == rows["receipt_timestamp"].cast(pa.int64()).to_pylist()

@@ -73,7 +73,7 @@ def _is_sorted(file: LakeFile) -> bool:
         names = parquet.schema_arrow.names
         received = next(name for name in names if RAW_NAMES.get(name, name) == "received_time")
         for batch in parquet.iter_batches(columns=[received]):
-            times = batch.column(0).to_numpy(zero_copy_only=False)
+            times = batch.column(0).cast(pa.int64()).to_numpy(zero_copy_only=False)
             if not len(times):
                 continue
             if times[0] < last or (np.diff(times) < 0).any():

@@ -101,7 +101,8 @@ class LakeStream(Iterator[pa.Table]):
         missing = [day for day in wanted if not day.objects and day.table not in EVENT_TABLES]
         if missing and on_gap == "error":
             raise _missing(missing, len(wanted))
-        self._tables = self._cut(_joined(self._day(day) for day in days))
+        self._known: int | None = None  # a pause may go on over midnight
+        self._tables = self._cut(_joined(self._each(days)))
 
     def __next__(self) -> pa.Table:
         return next(self._tables)
@@ -118,17 +119,24 @@ class LakeStream(Iterator[pa.Table]):
             where = (day.table, day.exchange, day.symbol)
             self.gaps.append(LakeGap(*where, low, high, reason, text))
 
+    def _each(self, days: list[LakeDay]) -> Iterator[Iterator[pa.Table]]:
+        for day in days:
+            yield self._day(day)
+        if self._known is not None:
+            self._pauses(days[-1], np.array([to_ns(days[-1].day) + NS_PER_DAY]), self._known)
+
     def _day(self, day: LakeDay) -> Iterator[pa.Table]:
         first = to_ns(day.day)
         end = first + NS_PER_DAY
+        known, self._known = self._known or first - 1, None  # up to when there are rows
         if not day.objects and day.table in EVENT_TABLES:
             text = "no object of this day: nothing happened, or it is missing"
             self._gap(day, "quiet", text, first, end)
             return
         if not day.objects:
+            self._pauses(day, np.array([first]), known)
             self._gap(day, "missing", "no object of this day", first, end)
             return
-        known = first - 1  # up to when there are rows
         checks = Checks()
         try:
             for rows in self._open_day(day, checks):
@@ -137,11 +145,13 @@ class LakeStream(Iterator[pa.Table]):
                     self._pauses(day, received, known)
                     known = int(received[-1])
                     yield rows
-            self._pauses(day, np.array([end]), known)
+            self._known = known
         except DataError as error:
             if self._on_gap == "error":
                 raise
-            self._gap(day, "corrupt", error.what, known + 1, end)
+            if known < first:
+                self._pauses(day, np.array([first]), known)
+            self._gap(day, "corrupt", error.what, max(known + 1, first), end)
         finally:
             self.findings += checks.findings
 
