@@ -116,3 +116,11 @@ def test_a_bit_that_fell_over_is_an_error(store):
     [fault] = store.verify(*HERE)
     assert str(part) in fault
     assert store.verify("book_delta_v2", "BINANCE", "ETH/USDT") == []
+
+
+def test_a_part_without_its_end_is_one_fault_of_its_own(store):
+    [part] = store.root.glob(f"book_delta_v2/*/symbol=BTC-USDT/dt={DAY}/part.parquet")
+    part.write_bytes(part.read_bytes()[:-9])
+    [fault] = store.verify(*HERE)  # of two days: the other is looked at too
+    assert str(part) in fault
+    assert store.verify(*HERE, T0 + NS_PER_DAY) == []

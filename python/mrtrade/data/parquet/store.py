@@ -104,8 +104,7 @@ class ParquetStore:
         end: Scalar | None,
     ) -> list[Entry]:
         low, high = _span(start, end)
-        # A day that cannot hold rows of the span is not opened.
-        wanted = [day for day in days if to_ns(day) < high and to_ns(day) + NS_PER_DAY > low]
+        wanted = _days_within(days, low, high)
         found = self.files.each(lambda day: self._entry(table, exchange, symbol, day), wanted)
         return [one for one in found if one.first_received < high and one.last_received >= low]
 
@@ -265,12 +264,21 @@ class ParquetStore:
     ) -> list[str]:
         """Return the parts whose bytes are not those that were written."""
         faults = []
-        for entry in self.entries(table, exchange, symbol, start, end):
-            folder = layout.day_folder(table, exchange, symbol, entry.day)
-            with self.files.open(f"{folder}/{layout.PART}") as part:
-                if _sha256(part) != entry.sha256:
-                    where = self.files.path(f"{folder}/{layout.PART}")
-                    faults.append(f"{where}: its bytes are not those that were written")
+        low, high = _span(start, end)
+        for day in _days_within(self.days(table, exchange, symbol), low, high):
+            key = f"{layout.day_folder(table, exchange, symbol, day)}/{layout.PART}"
+            where = self.files.path(key)
+            try:
+                entry = self._entry(table, exchange, symbol, day)
+                if entry.first_received >= high or entry.last_received < low:
+                    continue
+                with _sound(where), self.files.open(key) as part:
+                    is_same = _sha256(part) == entry.sha256
+            except StoreError as error:  # so damaged that not even its end can be read
+                faults.append(f"{where}: {error.what}")
+                continue
+            if not is_same:
+                faults.append(f"{where}: its bytes are not those that were written")
         return faults
 
     def close(self) -> None:
@@ -363,6 +371,11 @@ def _anew(function: Callable[[], R]) -> R:
 def _sha256(part: pa.NativeFile) -> str:
     part.seek(0)
     return hashlib.file_digest(part, "sha256").hexdigest()
+
+
+def _days_within(days: list[str], low: int, high: int) -> list[str]:
+    """Return the days that can hold rows of a span; no other is opened."""
+    return [day for day in days if to_ns(day) < high and to_ns(day) + NS_PER_DAY > low]
 
 
 def _schema(table: str, columns: Sequence[str] | None) -> pa.Schema:
