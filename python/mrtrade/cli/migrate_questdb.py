@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mrtrade.cli.ingest import OnBad
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -49,8 +51,8 @@ def migrate_questdb(
         bool, typer.Option("--verify", help="Write nothing: read both sides and compare.")
     ] = False,
     on_bad: Annotated[
-        str, typer.Option(help="error: stop at a wrong row; quarantine: set it aside, go on.")
-    ] = "error",
+        OnBad, typer.Option(help="Stop at a wrong row, or set it aside and go on.")
+    ] = OnBad.error,
     report: Annotated[Path | None, typer.Option(help="Write every window to this JSON.")] = None,
     plain_http: Annotated[
         bool, typer.Option("--plain-http", help="Allow unencrypted HTTP to another machine.")
@@ -79,7 +81,7 @@ def migrate_questdb(
             start=start,
             end=end,
             verify=verify,
-            on_bad="quarantine" if on_bad == "quarantine" else "error",
+            on_bad=on_bad.value,
             progress=lambda window: status.update(
                 f"{window.table} {window.symbol} {window.day}: {window.status}"
             ),

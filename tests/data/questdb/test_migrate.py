@@ -5,8 +5,10 @@ PostgreSQL that holds the column types QuestDB shows there; exported files are w
 """
 
 import json
-from contextlib import closing
+import threading
+from contextlib import closing, contextmanager
 from datetime import datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import duckdb
 import numpy as np
@@ -313,6 +315,41 @@ def test_credentials_come_from_the_environment_and_are_not_shown(quest, http, st
     check(store)
 
 
+def test_credentials_go_nowhere_else(monkeypatch):
+    seen = []
+
+    class Elsewhere(BaseHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+        def do_GET(self):
+            seen.append((self.server is other, self.headers.get("Authorization")))
+            self.send_response(400 if self.server is other else 302)
+            self.send_header("Location", f"http://localhost:{other.server_port}/exec?query=x")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+    monkeypatch.setenv("QUESTDB_TOKEN", "s3cret")
+    with closing_server(Elsewhere) as one, closing_server(Elsewhere) as other:
+        transport = open_transport(f"http://127.0.0.1:{one.server_port}")
+        with pytest.raises(SourceError):
+            transport.columns("trades")
+    assert seen == [(False, "Bearer s3cret"), (True, None)]
+
+
+@contextmanager
+def closing_server(handler):
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
 def test_addresses(tmp_path):
     with pytest.raises(SourceError, match="others can see") as caught:
         open_transport("http://admin:quest@127.0.0.1:9000")
@@ -431,6 +468,7 @@ def test_the_command(quest, http, tmp_path, monkeypatch, capsys):
 
     code, shown = run()
     assert code == 0
+    assert run("--on-bad", "quarantin")[0] == 2  # not taken for the default
     assert "180 rows in 4 windows, 4 copied" in shown
     assert "4 unchanged" in run()[1]
     assert "4 equal" in run("--verify")[1]

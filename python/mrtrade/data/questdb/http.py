@@ -52,14 +52,14 @@ class HttpTransport(statements.SqlTransport):
 
     def __init__(self, address: str, *, plain_http: bool, timeout_s: float) -> None:
         parts = urllib.parse.urlsplit(address)
+        self.name = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
         if parts.scheme == "http" and parts.hostname not in _LOOPBACK and not plain_http:
             raise SourceError(
                 "rows and credentials would cross the network unencrypted",
                 key="address",
-                value=address,
+                value=self.name,
                 remedy="use https, or --plain-http where the network is yours",
             )
-        self.name = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
         self._timeout_s = timeout_s
         self._headers = _authorization()
 
@@ -107,7 +107,10 @@ class HttpTransport(statements.SqlTransport):
 
     def _get(self, path: str, sql: str) -> bytes:
         url = f"{self.name}{path}?{urllib.parse.urlencode({'query': sql})}"
-        request = urllib.request.Request(url, headers=self._headers)
+        request = urllib.request.Request(url)
+        for header, value in self._headers.items():
+            # Where the server sends us elsewhere, the credentials stay here.
+            request.add_unredirected_header(header, value)
         for left in reversed(range(_TRIES)):
             try:
                 with urllib.request.urlopen(request, timeout=self._timeout_s) as answer:
