@@ -9,8 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mrtrade.data.ingest import ingest
+from mrtrade.data.parquet import ParquetStore
 from mrtrade.data.providers import recording
-from mrtrade.data.providers.recording import Spill
+from mrtrade.data.providers.recording import CHUNK_ROWS, Spill
+from mrtrade.errors import StoreError
+from tests.data.lake import T0
+from tests.data.parquet.test_disk_full import files_up_to
 
 SCHEMA = pa.schema([("received_time", pa.int64()), ("x", pa.int64())])
 
@@ -77,3 +82,20 @@ def _none():
     spill = Spill(SCHEMA)
     spill.close()
     return spill
+
+
+@pytest.mark.parametrize("on_bad", ["error", "quarantine"])
+def test_no_room_for_what_is_put_aside_is_no_fault_of_the_file(tmp_path, on_bad):
+    trade = (
+        '{} {{"stream":"btcusdt@trade","data":{{"e":"trade","T":{},"s":"BTCUSDT","t":{},'
+        '"p":"{}","q":"{}","m":true}}}}\n'
+    )
+    lines = [
+        trade.format(T0 + at, T0 // 10**6, at, 1 + at / 7, 1 + at / 3)
+        for at in range(CHUNK_ROWS + 1)
+    ]
+    recording, store = tmp_path / "btcusdt.dat", ParquetStore(tmp_path / "store")
+    recording.write_text("".join(lines))
+    with files_up_to(100_000), pytest.raises(StoreError, match="cannot be written"):
+        ingest(recording, store, on_bad=on_bad, exchange="BINANCE_FUTURES")
+    assert store.series() == []

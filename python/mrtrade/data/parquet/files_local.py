@@ -59,20 +59,20 @@ class LocalFiles:
     def write(self, key: str) -> Iterator[Path]:
         path = self.root / key
         temporary = path.with_name(f"{_TEMPORARY}{path.name}")
-        with _told(path):
+        with told(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             for left in path.parent.glob(f"{_TEMPORARY}*"):  # of an interrupted writer
                 left.unlink(missing_ok=True)
         try:
             yield temporary
-            with _told(path):
+            with told(path):
                 _sync(temporary)
                 os.replace(temporary, path)
         except BaseException:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
             raise
-        with _told(path):
+        with told(path):
             for folder in path.parents[: len(Path(key).parts)]:  # up to the root: each may be new
                 _sync(folder)
 
@@ -87,7 +87,7 @@ class LocalFiles:
 
     def remove(self, *keys: str) -> None:
         folder = self.root / keys[0].rpartition("/")[0]
-        with _told(folder):
+        with told(folder):
             for key in keys:
                 (self.root / key).unlink(missing_ok=True)
             _sync(folder)
@@ -97,7 +97,7 @@ class LocalFiles:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        with _told(self.root):
+        with told(self.root):
             made = [path for path in (self.root, *self.root.parents) if not path.exists()]
             self.root.mkdir(parents=True, exist_ok=True)
             for path in made:
@@ -123,14 +123,15 @@ class LocalFiles:
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def told(path: Path) -> Iterator[None]:
+    """Tell what cannot be written as an error of the store."""
     try:
         yield
     except OSError as error:
-        raise cannot_write(path, error) from error
+        raise _cannot_write(path, error) from error
 
 
-def cannot_write(path: object, error: OSError) -> StoreError:
+def _cannot_write(path: object, error: OSError) -> StoreError:
     """Return the error of a file that cannot be written, e.g. for want of room."""
     return StoreError(
         f"cannot be written: {error.strerror or error}; what was stored before is as it was",

@@ -9,7 +9,6 @@ a checksum, so that a bit that fell over is an error and never a price.
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
@@ -20,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mrtrade.clock import NS_PER_DAY, utc_day
-from mrtrade.data.parquet.files_local import cannot_write
+from mrtrade.data.parquet.files_local import told
 from mrtrade.data.schemas import Table
 from mrtrade.data.store import Source
 from mrtrade.errors import StoreError
@@ -47,7 +46,8 @@ def write_part(
     carried = {_SOURCES: json.dumps([asdict(source) for source in sources])}
     schema = table.schema.with_metadata(carried)
     whole = [field.name for field in schema if field.type == pa.int64()]
-    with _told(path):
+    # Only around what is written: an error of what is read must not pass for one of the store.
+    with told(path):
         writer = pq.ParquetWriter(
             path,
             schema,
@@ -62,12 +62,12 @@ def write_part(
         count = 0
         for group in _groups(rows):
             count += len(group)
-            with _told(path):
+            with told(path):
                 writer.write_table(group, row_group_size=ROW_GROUP_ROWS)
         if not count:
             raise StoreError("a partition without rows", value=table.name, remedy="remove the day")
     finally:
-        with _told(path):
+        with told(path):
             writer.close()
 
 
@@ -82,15 +82,6 @@ def _groups(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
             waiting, count = [], 0
     if count:
         yield pa.concat_tables(waiting)
-
-
-@contextmanager
-def _told(path: Path) -> Iterator[None]:
-    # Only around what is written: an error of what is read must not pass for one of the store.
-    try:
-        yield
-    except OSError as error:
-        raise cannot_write(path, error) from error
 
 
 def read_part(

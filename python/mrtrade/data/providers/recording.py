@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 from mrtrade.clock import NS_PER_SECOND
 from mrtrade.data.aggressor import Aggressor, Rule
 from mrtrade.data.checks import Checks
+from mrtrade.data.parquet.files_local import told
 from mrtrade.data.quality.findings import Finding
 from mrtrade.data.schemas import SIDES, TABLES
 from mrtrade.errors import DataError
@@ -82,7 +83,9 @@ class Spill:
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         self._path = Path(folder, "rows.arrow")
         options = pa.ipc.IpcWriteOptions(compression="lz4")
-        self._writer = pa.ipc.new_file(str(self._path), schema, options=options)
+        # A full disk is no fault of the file that is read, nor its end.
+        with told(self._path):
+            self._writer = pa.ipc.new_file(str(self._path), schema, options=options)
         self._spans: list[tuple[int, int]] = []  # first and last time of each batch
         self._last = 0
         self.steps_back = 0
@@ -101,7 +104,8 @@ class Spill:
                 self._last = int(times[-1])
                 self.rows += len(batch)
                 self._spans.append((int(times.min()), int(times.max())))
-                self._writer.write_batch(batch)
+                with told(self._path):
+                    self._writer.write_batch(batch)
 
     @property
     def span(self) -> tuple[int, int]:
@@ -111,7 +115,8 @@ class Spill:
 
     def close(self) -> None:
         """End the file; nothing can be added any more."""
-        self._writer.close()
+        with told(self._path):
+            self._writer.close()
 
     def read(self) -> Iterator[pa.Table]:
         """Yield the rows by received_time; of equal times, as they came.

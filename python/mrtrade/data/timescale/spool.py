@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from mrtrade.data.parquet.files_local import told
+
 
 @contextmanager
 def spooled(schema: pa.Schema, tables: Iterator[pa.Table]) -> Iterator[Iterator[pa.Table]]:
@@ -18,8 +20,14 @@ def spooled(schema: pa.Schema, tables: Iterator[pa.Table]) -> Iterator[Iterator[
     with tempfile.TemporaryDirectory(prefix="mrtrade-") as folder:
         path = Path(folder) / "rows.arrow"
         options = pa.ipc.IpcWriteOptions(compression="lz4")
-        with pa.ipc.new_stream(path, schema, options=options) as writer:
+        with told(path):
+            writer = pa.ipc.new_stream(path, schema, options=options)
+        try:
             for rows in tables:
-                writer.write_table(rows)
+                with told(path):
+                    writer.write_table(rows)
+        finally:
+            with told(path):
+                writer.close()
         with pa.ipc.open_stream(pa.memory_map(str(path))) as reader:
             yield (pa.Table.from_batches([batch]) for batch in reader)
