@@ -111,17 +111,17 @@ def retain(
 
     from mrtrade.cli.console import make_console
     from mrtrade.data.timescale import TimescaleStore
-    from mrtrade.data.timescale.retention import expired
+    from mrtrade.data.timescale.retention import expired, remove_expired
 
     console = make_console()
+    found, what = (remove_expired, "deleted") if delete else (expired, "would delete")
+    count = 0
     with closing(TimescaleStore(store)) as opened:
-        found = expired(opened, table, days)
-        for series, day in found:
-            if delete:
-                opened.remove_day(*series, day)
-            console.print(f"{'deleted' if delete else 'would delete'} {' '.join(series)} {day}")
-    more = "" if delete or not found else "; nothing is deleted without --delete"
-    console.print(f"{len(found)} partitions of {table} are older than {days} days{more}")
+        for series, day in found(opened, table, days):
+            console.print(f"{what} {' '.join(series)} {day}")
+            count += 1
+    more = "" if delete or not count else "; nothing is deleted without --delete"
+    console.print(f"{count} partitions of {table} are older than {days} days{more}")
 
 
 def _facts(found: Status) -> Table:

@@ -7,9 +7,10 @@ import subprocess
 import pyarrow as pa
 import pytest
 
+from mrtrade.data.store import Source
 from mrtrade.data.timescale import TimescaleSettings, TimescaleStore, make_roles, migrate, status
 from mrtrade.data.timescale import migrations as steps
-from mrtrade.data.timescale.retention import expired
+from mrtrade.data.timescale.retention import expired, remove_expired
 from mrtrade.data.timescale.roles import ROLES
 from mrtrade.errors import StoreError
 
@@ -246,6 +247,25 @@ def test_what_was_loaded_lately_is_not_old_however_old_its_rows_are(store, setti
     assert expired(store, "trades", 40 + 365 * 20) == []
     write(store, "trades", rows("trades"))  # replaced: new again
     assert expired(store, "trades", 30) == []
+
+
+@on("plain")
+def test_what_is_written_while_old_days_are_removed_stays(store, settings, monkeypatch):
+    others = ("trades", "BINANCE", "ETH/USDT")
+    source = Source("test", 0, "", (DAY,))
+    for series in (HERE, others):
+        store.write_day(*series, DAY, [(source, iter([rows("trades")]))], keep=False)
+    sql(settings, "UPDATE partitions SET written_at = now() - interval '40 days'")
+    writing = store.writing
+
+    def replaced_before_it_is_locked(series):
+        store.write_day(*HERE, DAY, [(source, iter([rows("trades")]))], keep=False)
+        return writing(series)
+
+    monkeypatch.setattr(store, "writing", replaced_before_it_is_locked)
+    assert list(remove_expired(store, "trades", 30)) == [(others, DAY)]
+    assert store.days(*HERE) == [DAY]
+    assert store.days(*others) == []
 
 
 @on("plain")

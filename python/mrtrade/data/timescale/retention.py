@@ -5,6 +5,8 @@ would be gone today. Here the age of a partition counts from its day or from whe
 whichever is later, and nothing goes unless somebody asks for it.
 """
 
+from collections.abc import Iterator
+
 from mrtrade.data.store import Series
 from mrtrade.data.timescale.connection import connect, told
 from mrtrade.data.timescale.layout import layout
@@ -28,3 +30,16 @@ def expired(store: TimescaleStore, table: str, days: int) -> list[tuple[Series, 
     with connect(store.settings) as connection, told(store.settings):
         found = connection.execute(_OLD, [layout(table).table, days]).fetchall()
     return [((table, exchange, from_lake(symbol)), day) for exchange, symbol, day in found]
+
+
+def remove_expired(store: TimescaleStore, table: str, days: int) -> Iterator[tuple[Series, str]]:
+    """Remove the partitions that `expired` gives, and yield each when it is gone.
+
+    A series is looked at again when it is locked: what somebody wrote meanwhile stays.
+    """
+    for series in dict.fromkeys(series for series, _ in expired(store, table, days)):
+        with store.writing([series]):
+            for one, day in expired(store, table, days):
+                if one == series:
+                    store.remove_day(*series, day)
+                    yield series, day
