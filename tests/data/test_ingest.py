@@ -443,3 +443,11 @@ def test_two_files_of_one_name_are_refused(lake, store):
     with pytest.raises(DataError, match="two files of one name"):
         ingest(lake, store)
     assert store.series() == []
+
+
+def test_two_spellings_of_an_exchange_are_one_series(tmp_path):
+    for at, exchange in enumerate(("BINANCE", "binance")):
+        put(tmp_path / "lake", "trades", trades((at, "buy", 1, 100, f"{at}")), exchange=exchange)
+    store = ParquetStore(tmp_path / "store")
+    assert ingest(tmp_path / "lake", store).rows == 2
+    assert len(store.read("trades", "BINANCE", "BTC/USDT")) == 2

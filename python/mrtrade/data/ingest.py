@@ -312,7 +312,8 @@ def _silent(what: str, done: int, total: int) -> None:
 
 
 def _series(file: SourceFile) -> Series:
-    return file.table, file.exchange, from_lake(file.symbol)
+    # As stores have it: one series in two spellings would be planned, and written, twice.
+    return file.table, file.exchange.upper(), from_lake(file.symbol)
 
 
 def _stored(store: Store, series: Series) -> dict[str, Entry]:
