@@ -264,3 +264,21 @@ def test_the_cache_is_where_the_user_says(stub, monkeypatch, tmp_path, days):
     other.fetch(other.plan(*AT, *DAYS[:2])[0])
     assert (tmp_path / "here" / BUCKET / "book_delta_v2").is_dir()
     assert not (tmp_path / "there").exists()
+
+
+def test_a_feed_out_of_order_is_sorted(stub, provider):
+    rows = rows_of("trades", DAYS[0])
+    order = np.random.default_rng(1).permutation(len(rows))
+    put_day(stub, "trades", DAYS[0], rows.take(pa.array(order)), exchange="BINANCE")
+    got, _ = stream(provider, end=DAYS[1], table="trades")
+    assert received(got).tolist() == rows["receipt_timestamp"].to_pylist()
+    assert got["trade_id"].to_pylist() == list(map(str, rows["id"].to_pylist()))
+
+
+def test_wide_rows_come_in_smaller_tables(stub, provider, monkeypatch):
+    monkeypatch.setattr("mrtrade.data.providers.lake_folder.BATCH_ROWS", 830)
+    for table in ("book", "book_delta_v2"):
+        put_day(stub, table, DAYS[0])
+    for table, most in (("book", 60), ("book_delta_v2", 830)):
+        opened = provider.stream(table, "binance", "BTC/USDT", *DAYS[:2])
+        assert max(map(len, opened)) == most

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mrtrade.cli import db_bench
+from mrtrade.cli import db_backup, db_bench
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -18,6 +18,8 @@ app = typer.Typer(
 )
 
 app.command()(db_bench.bench)
+app.command()(db_backup.backup)
+app.command()(db_backup.restore)
 
 Address = Annotated[
     str,
@@ -94,6 +96,34 @@ def refresh(store: Address = "timescale") -> None:
     make_console().print(f"{done} days brought up to date")
 
 
+@app.command()
+def retain(
+    table: Annotated[str, typer.Argument(help="Table, as mrtrade calls it: trades.")],
+    days: Annotated[int, typer.Option(min=1, help="Days that partitions are kept.")],
+    delete: Annotated[bool, typer.Option(help="Delete them; without it they are listed.")] = False,
+    store: Address = "timescale",
+) -> None:
+    """List, or delete, partitions whose rows are old and that were written as long ago.
+
+    What was loaded since then stays, however old its rows are.
+    """
+    from contextlib import closing
+
+    from mrtrade.cli.console import make_console
+    from mrtrade.data.timescale import TimescaleStore
+    from mrtrade.data.timescale.retention import expired
+
+    console = make_console()
+    with closing(TimescaleStore(store)) as opened:
+        found = expired(opened, table, days)
+        for series, day in found:
+            if delete:
+                opened.remove_day(*series, day)
+            console.print(f"{'deleted' if delete else 'would delete'} {' '.join(series)} {day}")
+    more = "" if delete or not found else "; nothing is deleted without --delete"
+    console.print(f"{len(found)} partitions of {table} are older than {days} days{more}")
+
+
 def _facts(found: Status) -> Table:
     from rich.table import Table
 
@@ -138,8 +168,8 @@ def _tables(found: Status) -> Table:
     table.add_column("SQL table", no_wrap=True)
     for name in ("series", "days", "rows"):
         table.add_column(name, justify="right")
-    table.add_column("first")
-    table.add_column("last")
+    for name in ("first", "last"):
+        table.add_column(name, no_wrap=True)
     for name in ("on disk", "a row", *(["chunks", "columnar"] if chunked else [])):
         table.add_column(name, justify="right")
     for one in found.tables:

@@ -58,22 +58,18 @@ def _by_server(store: Any, statement: str) -> Iterator[pa.RecordBatchReader]:
 
     from mrtrade.data.timescale.connection import connect, told
 
-    connection = connect(store.settings)
-    usage = (psycopg.errors.SyntaxErrorOrAccessRuleViolation, psycopg.errors.FeatureNotSupported)
-    try:
-        with told(store.settings), connection:
-            connection.read_only = True
+    with told(store.settings), connect(store.settings) as connection:
+        connection.read_only = True
+        try:
             # A cursor takes one statement that gives rows, and brings them a batch at a time.
             with connection.transaction(), connection.cursor("mrtrade_sql") as cursor:
-                cursor.itersize = _BATCH_ROWS
                 cursor.execute(statement.strip().rstrip(";").encode())
                 yield _reader(cursor)
-    except StoreError as error:
-        if isinstance(error.__cause__, usage) and not isinstance(
-            error.__cause__, psycopg.errors.InsufficientPrivilege
-        ):
-            raise ConfigError(error.what, remedy="correct the query: one SELECT") from error
-        raise
+        except psycopg.errors.InsufficientPrivilege:
+            raise
+        except psycopg.ProgrammingError as error:
+            what = str(error).partition("\n")[0]
+            raise ConfigError(what, remedy="correct the query: one SELECT") from None
 
 
 _ARROW = {

@@ -30,13 +30,15 @@ def query(store: ParquetStore, statement: str) -> Iterator[pa.RecordBatchReader]
     except ImportError:
         raise ConfigError("SQL needs DuckDB", remedy='pip install "mrtrade[sql]"') from None
     usage = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException)
+    # DuckDB may read and write where it puts what memory does not hold: a folder of its own.
+    spill = tempfile.TemporaryDirectory(prefix="mrtrade-")
     connection = duckdb.connect(
         ":memory:",
         config={
             "enable_external_access": "false",
             "autoload_known_extensions": "false",
             "autoinstall_known_extensions": "false",
-            "temp_directory": tempfile.gettempdir(),
+            "temp_directory": spill.name,
         },
     )
     try:
@@ -58,6 +60,7 @@ def query(store: ParquetStore, statement: str) -> Iterator[pa.RecordBatchReader]
         raise StoreError(_first(error), file=str(store.root)) from error
     finally:
         connection.close()
+        spill.cleanup()
 
 
 def _first(error: Exception) -> str:
@@ -73,7 +76,14 @@ def _datasets(files: Files) -> dict[str, ds.Dataset]:
         )
     )
     parts: dict[str, list[ds.Fragment]] = {table: [] for table in TABLES}
-    for key in sorted(files.glob(layout.ALL_PARTS)):
+    keys = sorted(files.glob(layout.ALL_PARTS))
+    if not keys:
+        raise StoreError(
+            "nothing is stored there",
+            file=str(files.root),
+            remedy="correct the address, or ingest something: mrtrade ingest PATH",
+        )
+    for key in keys:
         table, exchange, symbol, day = layout.parse_key(key)
         if table in parts:
             where = (

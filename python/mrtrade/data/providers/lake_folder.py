@@ -19,8 +19,11 @@ from mrtrade.data.schemas import TABLES
 from mrtrade.errors import ConfigError, DataError
 from mrtrade.instruments import to_lake
 
-BATCH_ROWS = 1 << 20
-"""Rows read at a time; a day of a liquid perpetual has a hundred times as many."""
+BATCH_ROWS = 1 << 18
+"""Rows of deltas read at a time: as fast as a million, in a third of the memory.
+
+Of wider tables fewer, in the same memory.
+"""
 
 FORMAT = "lake"
 
@@ -73,7 +76,7 @@ class LakeFile:
         return parquet, checks.checker(table, self.path, self.exchange, self.symbol, schema)
 
     def read(self, checks: Checks) -> Iterator[pa.Table]:
-        """Yield the rows, checked, in our names and types, about a million at a time.
+        """Yield the rows, checked, in our names and types, about a quarter of a million at a time.
 
         Where `checks` only counts rows that are out of order, they are sorted.
 
@@ -96,7 +99,9 @@ class LakeFile:
         with parquet:
             waiting: list[pa.RecordBatch] = []
             count = 0
-            batches = parquet.iter_batches(batch_size=BATCH_ROWS)
+            width = max(1, len(parquet.schema_arrow.names) / len(TABLES["book_delta_v2"].columns))
+            most = int(BATCH_ROWS / width)
+            batches = parquet.iter_batches(batch_size=most)
             while True:
                 try:
                     batch = next(batches, None)
@@ -105,7 +110,7 @@ class LakeFile:
                 if batch is not None:
                     waiting.append(batch)
                     count += len(batch)
-                if count >= BATCH_ROWS or (batch is None and count):
+                if count >= most or (batch is None and count):
                     yield checker(pa.Table.from_batches(waiting))
                     waiting, count = [], 0
                 if batch is None:

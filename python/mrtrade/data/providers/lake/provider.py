@@ -280,7 +280,7 @@ class CryptoLakeProvider:
         *,
         on_gap: OnGap = "error",
     ) -> LakeStream:
-        """Return the rows of a span, a table of about a million at a time.
+        """Return the rows of a span, a table of about a quarter of a million at a time.
 
         Days are fetched when their turn comes; rows are as a store would hold them: checked, in the
         names and types of `mrtrade.data.schemas`, by received_time.

@@ -64,7 +64,7 @@ def hours(ns: int) -> str:
 
 
 class LakeStream(Iterator[pa.Table]):
-    """The rows of a span, a table of about a million at a time.
+    """The rows of a span, a table of about a quarter of a million at a time.
 
     Parameters
     ----------
