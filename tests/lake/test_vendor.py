@@ -47,7 +47,7 @@ def test_both_clients_give_equal_frames(stub, here, table, monkeypatch, capfd):
     assert frames[0]["received_time"].dtype == "int64"
     assert capfd.readouterr() == ("", "")
     assert os.listdir() == []
-    assert (here / "cache" / ".lake_cache").is_dir()
+    assert list((here / "cache" / ".lake_cache" / "boto").iterdir())
 
 
 def test_oddities_come_out_equal(stub, here):
