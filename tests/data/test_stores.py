@@ -306,7 +306,7 @@ WRITER = """
 import sys, time
 from mrtrade.data.ingest import ingest
 from mrtrade.data.store import open_store
-from mrtrade.errors import StoreError
+from mrtrade.errors import BusyError
 url, *lakes = sys.argv[1:]
 store = open_store(url)
 for lake in lakes:
@@ -314,9 +314,7 @@ for lake in lakes:
         try:
             ingest(lake, store)
             break
-        except StoreError as error:
-            if "writing" not in str(error):
-                raise
+        except BusyError:
             time.sleep(0.05)
 """
 

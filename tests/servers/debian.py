@@ -170,9 +170,29 @@ class PostgresServer(Server):
             self.url(database), **{"password": self.password, "autocommit": True, **options}
         )
 
-    def make_database(self, name: str) -> None:
+    def make_database(self, name: str, tablespace: str = "pg_default") -> None:
+        statement = sql.SQL("CREATE DATABASE {} TABLESPACE {}")
         with self.connect() as connection:
-            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+            connection.execute(statement.format(sql.Identifier(name), sql.Identifier(tablespace)))
+
+    @contextmanager
+    def small_disk(self, megabytes: int) -> Iterator[str]:
+        """Give a tablespace on a disk of its own, in memory, that is soon full."""
+        folder = self._folder / "disk"
+        folder.mkdir()
+        owner = self._folder.stat().st_uid
+        options = f"size={megabytes}m,mode=700,uid={owner},gid={owner}"
+        _run("mount", "-t", "tmpfs", "-o", options, "tmpfs", folder)
+        try:
+            with self.connect() as connection:
+                where = sql.Literal(self._inside(folder))
+                connection.execute(sql.SQL("CREATE TABLESPACE small LOCATION {}").format(where))
+            yield "small"
+            with self.connect() as connection:
+                connection.execute("DROP TABLESPACE small")
+        finally:
+            _run("umount", "-l", folder)
+            folder.rmdir()
 
     def drop_database(self, name: str) -> None:
         statement = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))

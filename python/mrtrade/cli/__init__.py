@@ -21,8 +21,10 @@ from mrtrade.cli import (
     ingest,
     migrate_questdb,
     runs,
+    sql,
+    validate,
 )
-from mrtrade.errors import ConfigError, DataError, MrTradeError, StoreError
+from mrtrade.errors import ConfigError, DataError, MrTradeError, SourceError, StoreError
 
 OK, FAILED, USAGE, BAD_DATA = 0, 1, 2, 3
 
@@ -46,7 +48,10 @@ app = typer.Typer(
 app.command()(demo.demo)
 app.command()(ingest.ingest)
 app.command()(download.download)
+app.command()(validate.validate)
+app.command()(validate.quarantine)
 app.command()(migrate_questdb.migrate_questdb)
+app.command()(sql.sql)
 app.command()(backtest.backtest)
 app.command()(runs.rerun)
 app.command()(runs.runs)
@@ -92,4 +97,4 @@ def _complain(error: Exception) -> int:
     print(f"error: {error}", file=sys.stderr)
     if isinstance(error, ConfigError):
         return USAGE
-    return BAD_DATA if isinstance(error, DataError | StoreError) else FAILED
+    return BAD_DATA if isinstance(error, DataError | SourceError | StoreError) else FAILED

@@ -48,6 +48,10 @@ def ingest(
     symbol: Annotated[
         str | None, typer.Option(help="Symbol, of files that do not say it: BTC/USDT-PERP.")
     ] = None,
+    aggressor: Annotated[
+        str | None,
+        typer.Option(help="Rule for who took, of trades that do not say it: tick."),
+    ] = None,
 ) -> None:
     """Check recorded files and bring them into the store: all of them, or none and one error."""
     from mrtrade.cli.console import make_console
@@ -61,6 +65,7 @@ def ingest(
         format=format,
         exchange=exchange,
         symbol=symbol,
+        aggressor=aggressor,
     )
     for line in found(report):
         console.print(line, soft_wrap=True, markup=False, highlight=False)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -88,15 +88,18 @@ class IngestReport:
 
 
 @dataclass(frozen=True)
-class _Refused:
-    """The rows of a file that were refused, as a file of the table `quarantine`."""
+class _Derived:
+    """A file that is read by rules of its own."""
 
     file: SourceFile
-    table: str = "quarantine"
 
     @property
     def path(self) -> Path:
         return self.file.path
+
+    @property
+    def table(self) -> str:
+        return self.file.table
 
     @property
     def exchange(self) -> str:
@@ -108,10 +111,28 @@ class _Refused:
 
     @property
     def name(self) -> str:
+        return self.file.name
+
+
+class _Accepted(_Derived):
+    """A file that the store holds: what was refused of it then is refused again, silently."""
+
+    def read(self, checks: Checks) -> Iterator[pa.Table]:
+        yield from self.file.read(Checks("quarantine"))
+
+
+class _Refused(_Derived):
+    """The rows of a file that were refused, as a file of the table `quarantine`."""
+
+    @property
+    def table(self) -> str:
+        return "quarantine"
+
+    @property
+    def name(self) -> str:
         return f"refused {self.file.table} of {self.file.name}"
 
     def read(self, checks: Checks) -> Iterator[pa.Table]:
-        """Yield the refused rows, whatever `checks` would do with them."""
         own = Checks("quarantine")
         for _ in self.file.read(own):
             pass
@@ -134,7 +155,7 @@ def ingest(
     progress: Progress | None = None,
     *,
     on_bad: OnBad = "error",
-    **hints: str | None,
+    **hints: Any,
 ) -> IngestReport:
     """Bring a file, or a folder of files, of any format that mrtrade knows into a store.
 
@@ -236,7 +257,7 @@ def _check(
     done = 0
     total = sum(map(len, by_series.values()))
     for series, members in by_series.items():
-        sources = []
+        sources: list[tuple[SourceFile, Source]] = []
         for file in members:
             tell("checking", done, total)
             done += 1
@@ -247,7 +268,7 @@ def _check(
             size, digest = digests[file.path]
             source = _held(file.name, size, digest, stored[series])
             if source is not None:
-                sources.append((file, source))
+                sources.append((_Accepted(file), source))
                 if (aside := _held(bad.name, size, digest, held_bad)) is not None:
                     refused[_series(bad)].append((bad, aside))
                 continue

@@ -415,28 +415,33 @@ def test_exported_files_that_are_not_there(store, tmp_path):
 
 
 def test_the_command(quest, http, tmp_path, monkeypatch, capsys):
-    from typer.testing import CliRunner
-
-    from mrtrade.cli import app
+    from mrtrade.cli import main
 
     arguments = ["migrate-questdb", quest.url, "--exchange", "BINANCE"]
     arguments += ["--store", str(tmp_path / "store"), "--report", str(tmp_path / "report.json")]
     arguments += ["--table", "trades=my trades", "--map", "trades.quantity=amount"]
     arguments += ["--map", "trades.origin_time=ts", "--symbol", "BTCUSDT=BTC/USDT"]
     arguments += ["--value", "trades.side.B=buy", "--value", "trades.side.S=sell"]
-    first = CliRunner().invoke(app, arguments)
-    assert first.exit_code == 0, first.output
-    assert "180 rows in 4 windows, 4 copied" in first.output
-    assert "4 unchanged" in CliRunner().invoke(app, arguments).output
-    assert "4 equal" in CliRunner().invoke(app, [*arguments, "--verify"]).output
+
+    def run(*more):
+        monkeypatch.setattr("sys.argv", ["mrtrade", *arguments, *more])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return ended.value.code, capsys.readouterr().out
+
+    code, shown = run()
+    assert code == 0
+    assert "180 rows in 4 windows, 4 copied" in shown
+    assert "4 unchanged" in run()[1]
+    assert "4 equal" in run("--verify")[1]
     assert len(json.loads((tmp_path / "report.json").read_text())) == 4
     quest.database.execute('UPDATE "my trades" SET price = price + 1 WHERE trade_id = 3')
     try:
-        differs = CliRunner().invoke(app, [*arguments, "--verify"])
+        code, shown = run("--verify")
     finally:
         quest.database.execute('UPDATE "my trades" SET price = price - 1 WHERE trade_id = 3')
-    assert differs.exit_code == 3
-    assert "2 differs" in differs.output
+    assert code == 3
+    assert "2 differs" in shown
 
 
 def test_the_fake_refuses_what_questdb_does_not_document(quest, http):

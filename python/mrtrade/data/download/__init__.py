@@ -19,7 +19,7 @@ from mrtrade.data.download.plan import (
 )
 from mrtrade.data.download.quality import Quality
 from mrtrade.data.download.report import DayReport, DownloadReport, Gap
-from mrtrade.data.download.run import AHEAD, Download, Progress, State
+from mrtrade.data.download.run import Download, Progress, State
 from mrtrade.data.providers.lake import CryptoLakeProvider
 from mrtrade.data.store import Store, open_store
 from mrtrade.errors import ConfigError
@@ -141,7 +141,7 @@ def prepare(
         tables=tables,
         store=store,
         provider=provider,
-        in_flight=jobs + AHEAD,
+        jobs=jobs,
         keep_cache=keep_cache,
     )
     return Download(plan, store, provider, jobs=jobs, keep_cache=keep_cache, progress=progress)

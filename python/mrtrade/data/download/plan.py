@@ -58,6 +58,11 @@ class PlannedDay:
     receipt: Receipt | None
 
     @property
+    def key(self) -> tuple[str, str]:
+        """Table and day."""
+        return self.lake.table, self.lake.day
+
+    @property
     def size(self) -> int:
         """Bytes of its objects."""
         return self.lake.size
@@ -96,6 +101,9 @@ class DownloadPlan:
     days : tuple of PlannedDay
         By day, then by table.
     needs : tuple of Need
+    in_flight : int
+        Days of tables that may be fetched, or wait to be written, at a time: while the tables of
+        one UTC day are written, those of the next are on their way.
     """
 
     exchange: str
@@ -106,6 +114,7 @@ class DownloadPlan:
     absent: tuple[str, ...]
     days: tuple[PlannedDay, ...]
     needs: tuple[Need, ...]
+    in_flight: int
 
     def of(self, table: str, state: State | None = None) -> list[PlannedDay]:
         """Return the days of a table, in order; of one state if given."""
@@ -160,17 +169,15 @@ def make_plan(
     tables: Sequence[str] | None,
     store: Store,
     provider: CryptoLakeProvider,
-    in_flight: int,
+    jobs: int,
     keep_cache: bool,
 ) -> DownloadPlan:
     """List what the bucket has, hold it against the store, and see whether there is room.
 
     Parameters
     ----------
-    symbol, start, end, exchange, tables, store, provider, keep_cache
+    symbol, start, end, exchange, tables, store, provider, jobs, keep_cache
         As `mrtrade.data.download.download` has them.
-    in_flight : int
-        Days that may lie in the cache at a time, if it is not kept.
 
     Raises
     ------
@@ -218,9 +225,10 @@ def make_plan(
         key=lambda day: (day.lake.day, asked.index(day.lake.table)),
     )
     symbol = from_lake(next(day.lake.symbol for day in days if day.lake.table not in unknown))
+    in_flight = jobs + len(chosen)
     needs = _needs(days, store, provider, ratios, None if keep_cache else in_flight)
     absent = tuple(table for table in asked if table not in chosen)
-    return DownloadPlan(exchange, symbol, low, high, chosen, absent, tuple(days), needs)
+    return DownloadPlan(exchange, symbol, low, high, chosen, absent, tuple(days), needs, in_flight)
 
 
 def _span(start: Scalar, end: Scalar | None) -> tuple[int, int]:

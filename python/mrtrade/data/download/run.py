@@ -15,13 +15,9 @@ from mrtrade.data.download.quality import measure
 from mrtrade.data.download.receipts import Receipt, write_receipt
 from mrtrade.data.download.report import DayReport, DownloadReport, Status
 from mrtrade.data.ingest import IngestReport, ingest_files
-from mrtrade.data.providers.files import SourceFile
 from mrtrade.data.providers.lake import CryptoLakeProvider, LakeDay, LakeFile
 from mrtrade.data.store import Source, Store
-from mrtrade.errors import BusyError, MrTradeError, SourceError, StoreError
-
-AHEAD = 2
-"""Days that are fetched and wait for their turn to be written, at most."""
+from mrtrade.errors import BusyError, DataError, MrTradeError, SourceError, StoreError
 
 LONGEST_WAIT_S = 600.0
 """How long another process may write to the store before a day counts as failed."""
@@ -106,7 +102,7 @@ class Download:
         self._size = sum(day.size for day in plan.todo)
         self._doing = ""
         for day in plan.days:
-            self._put(_untouched(day))
+            self.report.days[day.key] = _untouched(day)
 
     def run(self) -> DownloadReport:
         """Fetch and write all that is to be.
@@ -134,11 +130,14 @@ class Download:
         return self.report
 
     def _arrivals(self) -> Iterator[tuple[PlannedDay, list[LakeFile] | BaseException]]:
-        """Yield days as they come; each is written before much more than the next is fetched."""
+        """Yield days in the order of the plan, as soon as they have come.
+
+        In that order, since where files share a moment it is that of their rows in the store.
+        """
         todo = iter(self.plan.todo)
         arrived: queue.SimpleQueue[tuple[PlannedDay, list[LakeFile] | BaseException]]
         arrived = queue.SimpleQueue()
-        room = threading.Semaphore(self._jobs + AHEAD)
+        room = threading.Semaphore(self.plan.in_flight)
 
         def fetch() -> None:
             while room.acquire() and not self._stop.is_set():
@@ -156,8 +155,12 @@ class Download:
         for _ in range(self._jobs):
             threading.Thread(target=fetch, daemon=True).start()
         try:
-            for _ in self.plan.todo:
-                yield arrived.get()
+            early: dict[tuple[str, str], list[LakeFile] | BaseException] = {}
+            for day in self.plan.todo:
+                while day.key not in early:
+                    other, outcome = arrived.get()
+                    early[other.key] = outcome
+                yield day, early.pop(day.key)
                 room.release()
         finally:
             self._stop.set()
@@ -174,7 +177,7 @@ class Download:
         self._say(f"{day.lake.table} {day.lake.day}")
         if isinstance(outcome, list):
             try:
-                self._put(self._write(day, outcome))
+                self.report.days[day.key] = self._write(day, outcome)
             except (MrTradeError, OSError) as error:
                 self._fail(day, error)
         elif isinstance(outcome, MrTradeError | OSError):
@@ -185,14 +188,17 @@ class Download:
             self._done += 1
             self._settled += day.size
             self._doing = ""
-            self._tell(self.report.days[day.lake.table, day.lake.day])
+            self._tell(self.report.days[day.key])
 
     def _write(self, planned: PlannedDay, files: list[LakeFile]) -> DayReport:
         day = planned.lake
         before = self._sources(day)
         names = {file.name for file in files}
         others = self._merged_with(day, files) if names & {one.name for one in before} else []
-        done = self._ingest([*files, *others])
+        seeds, notes = self._seeds(day)
+        # In the order in which they would have come at first.
+        together = sorted([*files, *others], key=lambda file: (file.table, file.order))
+        done = self._ingest([*seeds, *together])
         sources = [one for one in self._sources(day) if one.name in names]
         status: Status = "held"
         if done.written or done.removed:
@@ -202,7 +208,7 @@ class Download:
             status = "corrected" if replaced else "written"
         quality = measure(self._store, day.table, day.exchange, day.symbol, day.day)
         receipt = Receipt(
-            version_of(day), tuple(sources), quality, done.quarantined, _notes(done, names)
+            version_of(day), tuple(sources), quality, done.quarantined, notes + _notes(done, names)
         )
         if {one.name for one in sources} == names:
             write_receipt(receipt_path(self._provider, day), receipt)
@@ -210,7 +216,24 @@ class Download:
             self._provider.forget(day)
         return _reported(planned, status, receipt)
 
-    def _ingest(self, files: list[SourceFile]) -> IngestReport:
+    def _seeds(self, day: LakeDay) -> tuple[list[LakeFile], tuple[str, ...]]:
+        """Return the snapshots with which a day of deltas begins, and what is to be said of them.
+
+        Days come in order: what the store holds of the day before is what the book is carried on
+        from.
+        """
+        if day.table != "book_delta_v2" or "book" not in self.plan.tables:
+            return [], ()
+        low = to_ns(day.day)
+        before = self._store.entries(day.table, day.exchange, day.symbol, low - NS_PER_DAY, low)
+        known_until = min(before[-1].last_received, low - 1) if before else None
+        try:
+            seed = self._provider.seed(day, known_until)
+        except (SourceError, DataError) as error:  # of `book`: the deltas are whole all the same
+            return [], (f"no seed: {error}",)
+        return ([], ()) if seed is None else ([seed], ("seeded from book",))
+
+    def _ingest(self, files: list[LakeFile]) -> IngestReport:
         deadline = monotonic() + LONGEST_WAIT_S
         while True:
             try:
@@ -228,7 +251,7 @@ class Download:
         )
         return list(dict.fromkeys(source for entry in entries for source in entry.sources))
 
-    def _merged_with(self, day: LakeDay, files: list[LakeFile]) -> list[SourceFile]:
+    def _merged_with(self, day: LakeDay, files: list[LakeFile]) -> list[LakeFile]:
         """Return the files that share partitions with a corrected day's, from the cache if there.
 
         A file may hold rows of the next day; that partition is made anew from all of its files.
@@ -244,7 +267,7 @@ class Download:
                 if of_entry & names:
                     places = (_LAKE_NAME.fullmatch(name) for name in of_entry - names)
                     shared |= {place.groups() for place in places if place}
-        found: list[SourceFile] = []
+        found: list[LakeFile] = []
         for other_table, exchange, symbol, other_day in sorted(shared):
             start = to_ns(other_day)
             for one in self._provider.plan(
@@ -257,7 +280,8 @@ class Download:
 
     def _fail(self, day: PlannedDay, error: Exception) -> None:
         lake = day.lake
-        self._put(DayReport(lake.table, lake.day, "failed", day.size, reason=str(error)))
+        failed = DayReport(lake.table, lake.day, "failed", day.size, reason=str(error))
+        self.report.days[day.key] = failed
         if _is_disk_full(error):
             self.report.stopped = f"the disk is full: {error}"
         elif isinstance(error, StoreError | SourceError):
@@ -272,9 +296,6 @@ class Download:
                     )
             except (StoreError, SourceError) as gone:
                 self.report.stopped = str(gone)
-
-    def _put(self, day: DayReport) -> None:
-        self.report.days[day.table, day.day] = day
 
     def _say(self, doing: str) -> None:
         with self._lock:

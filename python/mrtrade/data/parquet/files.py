@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 import pyarrow as pa
+from pyarrow.fs import FileSystem
 
 from mrtrade.errors import BusyError, StoreError
 
@@ -86,6 +87,10 @@ class Files(Protocol):
         StoreError
             If another process is writing.
         """
+        ...
+
+    def filesystem(self) -> FileSystem:
+        """Return the place as Arrow knows it, with the same keys; to read from."""
         ...
 
     def each(self, function: Callable[[T], R], items: Iterable[T]) -> list[R]:

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pyarrow as pa
+from pyarrow.fs import FileSystem, LocalFileSystem, SubTreeFileSystem
 
 from mrtrade.data.parquet.files import R, ReplacedError, T, busy
 from mrtrade.errors import StoreError
@@ -113,6 +114,9 @@ class LocalFiles:
             yield
         finally:
             os.close(folder)  # frees the lock too
+
+    def filesystem(self) -> FileSystem:
+        return SubTreeFileSystem(self.url, LocalFileSystem())
 
     def each(self, function: Callable[[T], R], items: Iterable[T]) -> list[R]:
         return [function(item) for item in items]

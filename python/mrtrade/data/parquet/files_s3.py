@@ -20,10 +20,11 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from pyarrow.fs import FileSystem, SubTreeFileSystem
 
 from mrtrade.data.parquet.files import R, ReplacedError, T
 from mrtrade.data.parquet.lease import Lease
-from mrtrade.data.parquet.s3_client import changed, fault, make_client, missing
+from mrtrade.data.parquet.s3_client import arrow_filesystem, changed, fault, make_client, missing
 from mrtrade.errors import ConfigError, StoreError
 
 LARGEST = 5 << 30
@@ -195,6 +196,9 @@ class S3Files:
                 yield
             finally:
                 self._lease = None
+
+    def filesystem(self) -> FileSystem:
+        return SubTreeFileSystem(f"{self.bucket}/{self.prefix}", arrow_filesystem(self.client))
 
     def each(self, function: Callable[[T], R], items: Iterable[T]) -> list[R]:
         with ThreadPoolExecutor(_AT_ONCE) as pool:

@@ -22,7 +22,6 @@ def make_client() -> Any:
         from botocore.config import Config
     except ImportError:
         raise ConfigError("a store on S3 needs boto3", remedy='pip install "mrtrade[s3]"') from None
-    own = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     return boto3.Session().client(
         "s3",
         config=Config(
@@ -31,11 +30,32 @@ def make_client() -> Any:
             retries={"mode": "standard", "total_max_attempts": 5},
             # Not every server that speaks S3 has a name for each bucket, or knows AWS's trailing
             # checksums: what is sent carries its MD5 instead.
-            s3={"addressing_style": "path" if own else "auto"},
+            s3={"addressing_style": "path" if _own_endpoint() else "auto"},
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
         ),
     )
+
+
+def arrow_filesystem(client: Any) -> Any:
+    """Return Arrow's own client, which reaches and signs what a client of `make_client` does."""
+    from pyarrow.fs import S3FileSystem
+
+    keys = client._get_credentials().get_frozen_credentials()
+    own = _own_endpoint()
+    scheme, _, endpoint = own.partition("://") if own else ("https", "", None)
+    return S3FileSystem(
+        access_key=keys.access_key,
+        secret_key=keys.secret_key,
+        session_token=keys.token,
+        region=client.meta.region_name,
+        scheme=scheme,
+        endpoint_override=endpoint,
+    )
+
+
+def _own_endpoint() -> str | None:
+    return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
 
 
 def code_of(error: Exception) -> str:

@@ -9,6 +9,7 @@ Columns: https://github.com/binance/binance-public-data
 """
 
 import re
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
@@ -40,6 +41,12 @@ _COLUMNS = {
     ),
     "fundingRate": ("time", "hours", "rate", "mark"),
 }
+_NEEDED = {
+    "aggTrades": {"id", "price", "quantity", "time", "maker"},
+    "trades": {"id", "price", "quantity", "time", "maker"},
+    "klines": {"start", "open", "high", "low", "close", "volume", "close_time", "trades"},
+    "fundingRate": {"time", "rate"},
+}
 _TABLES = {"aggTrades": "trades", "trades": "trades", "klines": "candles", "fundingRate": "funding"}
 
 
@@ -57,19 +64,50 @@ def find(path: Path, exchange: str | None, symbol: str | None) -> list[Part] | N
         )
     has_names = not lines[0][0].strip().isdigit()
     width = len(lines[0])
+    names = _COLUMNS[kind][:width]
+    timed = "start" if kind == "klines" else "time"
+    if not _NEEDED[kind] <= set(names):
+        raise DataError(
+            "too few columns",
+            file=path,
+            row=0,
+            value=",".join(lines[0]),
+            expected=",".join(_COLUMNS[kind]),
+            remedy="download it again",
+        )
     market = exchange or _market(path, prefix, native, kind, width)
     spelled = to_lake(symbol) if symbol else spelling.binance(market, native)
     series = Series(_TABLES[kind], market, spelled)
-    time = (
-        lines[has_names][_COLUMNS[kind].index("start" if kind == "klines" else "time")]
-        if len(lines) > has_names
-        else "empty"
-    )
+    first = lines[has_names] if len(lines) > has_names else []
+    time = dict(zip(names, first, strict=False)).get(timed, "no rows")
     name = f"{FORMAT}/{path.name}@{time}"
-    names = _COLUMNS[kind][:width]
     skip = int(has_names)
     parse = {"klines": _candles, "fundingRate": _funding}.get(kind, _trades)
     return Recording(path, name, [series], partial(parse, series, names, skip)).parts()
+
+
+def refuse_both(parts: Iterable[Part]) -> None:
+    """Refuse aggTrades and trades of one symbol together: the same trades, with other ids.
+
+    Raises
+    ------
+    DataError
+    """
+    seen: dict[tuple[str, str], tuple[str, Part]] = {}
+    for part in parts:
+        match = _NAME.fullmatch(plain_name(part.path))
+        if match is None or part.table != "trades":
+            continue
+        kind, other = seen.setdefault((part.exchange, part.symbol), (match[3], part))
+        if kind != match[3]:
+            raise DataError(
+                f"{' and '.join(sorted((kind, match[3])))} of {part.exchange} {part.symbol}: the "
+                "same trades, which would count twice",
+                file=part.path,
+                value=str(other.path),
+                expected="one of the two kinds",
+                remedy="keep the files of one kind",
+            )
 
 
 def _market(path: Path, prefix: str | None, native: str, kind: str, width: int) -> str:

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from datetime import datetime
 from functools import lru_cache
+from itertools import groupby
 from typing import Any
 
 from mrtrade.clock import NS_PER_SECOND
@@ -53,22 +54,23 @@ class CoinbaseStream:
 
     def _book(self, received: int, data: dict[str, Any], event: dict[str, Any]) -> None:
         number = data["sequence_num"]
-        sides: dict[tuple[int, bool], list[tuple[float, float]]] = defaultdict(list)
         first = event["type"] == "snapshot"
         # Each level of a snapshot bears the time of its own last change: the book is the message's.
         whole = iso_ns(data["timestamp"])
-        for level in event["updates"]:
-            origin = whole if first else iso_ns(level["event_time"])
-            is_bid = {"bid": True, "offer": False}[level["side"]]
-            sides[origin, is_bid].append(
-                (float(level["price_level"]), float(level["new_quantity"]))
+        levels = [
+            (
+                whole if first else iso_ns(level["event_time"]),
+                {"bid": True, "offer": False}[level["side"]],
+                (float(level["price_level"]), float(level["new_quantity"])),
             )
+            for level in event["updates"]
+        ]
         table = "book_seed" if first else "book_delta_v2"
         rows = self._out.rows(table, EXCHANGE, event["product_id"])
-        for (origin, is_bid), levels in sides.items():
-            rows.levels(
-                origin, received, number, levels if is_bid else (), () if is_bid else levels
-            )
+        for (origin, is_bid), some in groupby(levels, key=lambda level: level[:2]):
+            one_side = [level[2] for level in some]
+            bids, asks = (one_side, []) if is_bid else ([], one_side)
+            rows.levels(origin, received, number, bids, asks)
 
     def _trades(self, received: int, event: dict[str, Any]) -> None:
         trades = [

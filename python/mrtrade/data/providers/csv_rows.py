@@ -1,5 +1,6 @@
 """CSV files a block at a time, every line taken or refused with its number."""
 
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
@@ -16,6 +17,8 @@ BLOCK_BYTES = 1 << 23
 """Text parsed at a time."""
 
 INT, FLOAT, TEXT, FLAG = pa.int64(), pa.float64(), pa.string(), pa.bool_()
+
+_AS_ASCII = bytes(at if at < 128 else ord("?") for at in range(256))
 
 Bools = npt.NDArray[np.bool_]
 
@@ -42,7 +45,7 @@ def read_csv(
     short: list[int] = []
 
     def refuse_short(row: pa_csv.InvalidRow) -> str:
-        at = number if row.number is None else row.number - 1
+        at = skip + row.number - 1
         what = f"{row.actual_columns} values, expected {row.expected_columns}"
         out.refusals.append(Refusal(at, what, row.text))
         short.append(at)
@@ -50,7 +53,9 @@ def read_csv(
 
     try:
         with opened(path) as file:
-            for text in _blocks(file, names, tuple(types), skip, refuse_short):
+            for _ in range(skip):
+                file.readline()
+            for text in _blocks(file, names, tuple(types), refuse_short):
                 # Lines that were refused lie between those of the block.
                 numbers = np.arange(number, number + len(text) + len(short))
                 gone = np.isin(numbers, short)
@@ -63,18 +68,30 @@ def read_csv(
         out.refusals.append(Refusal(number, f"the file is cut off or broken: {error}", ""))
 
 
+class _Ascii(io.RawIOBase):
+    """A file whose bytes are text: ``?`` stands for those that are none in any of these formats."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1, /) -> bytes:
+        return self._file.read(size).translate(_AS_ASCII)
+
+
 def _blocks(
     file: IO[bytes],
     names: Sequence[str],
     wanted: Sequence[str],
-    skip: int,
     refuse_short: object,
 ) -> Iterator[pa.Table]:
     reader = pa_csv.open_csv(
-        pa.PythonFile(file, mode="r"),
+        pa.PythonFile(_Ascii(file), mode="r"),
         # One thread: only then are the numbers of bad lines known.
         read_options=pa_csv.ReadOptions(
-            use_threads=False, block_size=BLOCK_BYTES, column_names=list(names), skip_rows=skip
+            use_threads=False, block_size=BLOCK_BYTES, column_names=list(names)
         ),
         parse_options=pa_csv.ParseOptions(invalid_row_handler=refuse_short),
         convert_options=pa_csv.ConvertOptions(

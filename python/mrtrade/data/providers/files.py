@@ -6,6 +6,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
+from mrtrade.data.aggressor import Aggressor, Rule
 from mrtrade.data.checks import Checks
 from mrtrade.data.providers import (
     binance_data_processor,
@@ -78,7 +79,12 @@ class SourceFile(Protocol):
 
 
 def discover(
-    path: Path, *, format: str | None = None, exchange: str | None = None, symbol: str | None = None
+    path: Path,
+    *,
+    format: str | None = None,
+    exchange: str | None = None,
+    symbol: str | None = None,
+    aggressor: Rule | None = None,
 ) -> tuple[list[SourceFile], list[str]]:
     """Find what can be read in a file, or in a folder and all below it.
 
@@ -90,6 +96,9 @@ def discover(
     exchange, symbol : str, optional
         What files do not say of themselves, or say in a spelling that cannot be told apart; never
         what they say. `exchange` as Crypto Lake spells it.
+    aggressor : str, optional
+        Rule for the side of trades whose feed does not say it; without one such trades are refused.
+        Of the rules of `mrtrade.data.aggressor`, ``tick``: the others need quotes.
 
     Returns
     -------
@@ -106,10 +115,18 @@ def discover(
         raise ConfigError(
             "unknown format", key="format", value=format, expected=f"one of {', '.join(FORMATS)}"
         )
+    if aggressor is not None and Aggressor(aggressor).needs_quotes:
+        raise ConfigError(
+            f"the rule {aggressor} needs quotes, which a file of trades does not have",
+            key="aggressor",
+            expected="tick",
+            remedy="give tick",
+        )
     if not path.exists():
         raise DataError("no such file or folder", file=path, remedy="give one that is there")
     root = path.resolve()
     files: list[SourceFile] = []
+    parts: list[Part] = []
     skipped: list[str] = []
     if format in (None, lake_folder.FORMAT):
         found, skipped = lake_folder.discover(root)
@@ -120,12 +137,15 @@ def discover(
             continue
         for name, find in FORMATS.items():
             if find is not None and format in (None, name):
-                parts = _of(find, file, market, symbol)
-                if parts:
-                    files += parts
+                if found_parts := _of(find, file, market, symbol):
+                    parts += found_parts
                     break
         else:
             skipped.append(f"{file.relative_to(root) if file != root else file.name}")
+    binance_public.refuse_both(parts)
+    for part in parts:
+        part.recording.aggressor = aggressor
+    files += parts
     if not files:
         raise DataError(
             "nothing here that mrtrade can read",

@@ -16,11 +16,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from mrtrade.clock import NS_PER_SECOND
+from mrtrade.data.aggressor import Aggressor, Rule
 from mrtrade.data.checks import Checks
 from mrtrade.data.quality.findings import Finding
-from mrtrade.data.schemas import TABLES
+from mrtrade.data.schemas import SIDES, TABLES
 from mrtrade.errors import DataError
 from mrtrade.instruments import from_lake
 
@@ -277,6 +279,11 @@ class Recording:
         All that it may hold.
     parse : callable
         Called once, when the first row is asked for.
+
+    Attributes
+    ----------
+    aggressor : str or None
+        Rule for the side of trades whose feed does not say it, see `mrtrade.data.aggressor`.
     """
 
     def __init__(self, path: Path, name: str, series: Sequence[Series], parse: Parser) -> None:
@@ -285,6 +292,7 @@ class Recording:
         self.series = tuple(dict.fromkeys(series))
         self._parse = parse
         self._parsed: Parsed | None = None
+        self.aggressor: Rule | None = None
 
     def parts(self) -> "list[Part]":
         """Return its series, a file each."""
@@ -322,8 +330,9 @@ class Part:
 
     @property
     def name(self) -> str:
-        """The recording's name: its series tells a part from the others."""
-        return self.recording.name
+        """The recording's name; of trades also the rule for their sides, which makes other rows."""
+        rule = self.recording.aggressor if self.table == "trades" else None
+        return f"{self.recording.name}+{rule}" if rule else self.recording.name
 
     def read(self, checks: Checks) -> Iterator[pa.Table]:
         """Yield checked rows by received_time; that they had to be sorted is a finding.
@@ -366,7 +375,36 @@ class Part:
             TABLES[self.table].schema,
             source=self.name,
         )
-        yield from map(checker, spill.read())
+        tables = spill.read()
+        if self.table == "trades":
+            tables = self._with_sides(tables, checks)
+        yield from map(checker, tables)
+
+    def _with_sides(self, tables: Iterator[pa.Table], checks: Checks) -> Iterator[pa.Table]:
+        """Yield trades with their aggressors: by the rule, where the feed does not say them."""
+        rule = self.recording.aggressor
+        classify = None if rule is None else Aggressor(rule)
+        for rows in tables:
+            side = rows["side"]
+            unknown = pc.fill_null(pc.equal(side, "unknown"), True)
+            if classify is not None:  # sees all trades: a rule looks back
+                signs = classify(rows["price"].to_numpy())
+                names = np.array(["sell", "unknown", "buy"])[signs + 1]
+                side = pc.if_else(unknown, pa.array(names), side)
+                unknown = pc.equal(side, "unknown")
+            if checks.on_bad == "error" and pc.any(unknown).as_py():
+                at = pc.index(unknown, True).as_py()
+                raise DataError(
+                    "a trade without an aggressor",
+                    file=self.path,
+                    key="side",
+                    value=str(rows.slice(at, 1).to_pylist()[0]),
+                    expected=" or ".join(SIDES),
+                    remedy="give a rule for such trades: --aggressor tick"
+                    if rule is None
+                    else f"the rule {rule} cannot tell it either: give --on-bad quarantine too",
+                )
+            yield rows.set_column(rows.schema.get_field_index("side"), "side", side)
 
     def _sorted(self, spill: Spill) -> Finding:
         first, last = spill.span

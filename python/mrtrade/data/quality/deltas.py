@@ -25,7 +25,7 @@ from mrtrade.data.snapshots import DELTA_COLUMNS, Snapshots, chunks_of
 from mrtrade.data.store import Store
 from mrtrade.instruments import Instrument
 
-_FEW_COMPARED = 20
+_FEW = 20  # messages that a share of them says nothing
 
 
 class Deltas:
@@ -133,9 +133,7 @@ class Deltas:
                 yield one("bad_rows", "error", *span, counts[name], text)
         off = {name: counts[f"off_{name}"] for name in ("tick", "lot")}
         if any(off.values()):
-            text = (
-                f"{off['tick']:,} prices off the tick size, {off['lot']:,} sizes off the lot size"
-            )
+            text = f"{off['tick']:,} prices off the tick, {off['lot']:,} sizes off the lot size"
             yield one("off_grid", "error", *span, sum(off.values()), text)
         if counts["repeated_rows"]:
             text = f"{counts['repeated_rows']:,} rows repeat the row before them"
@@ -196,7 +194,9 @@ class Deltas:
         if counts["one_sided"]:
             share = counts["one_sided"] / counts["messages"]
             text = f"a side is empty after {counts['one_sided']:,} messages ({share_text(share)})"
-            yield one("one_sided", graded(share, 0.01, 1), *span, counts["one_sided"], text)
+            known = self._cold_until and counts["one_sided"] >= _FEW
+            severity = graded(share, 0.01, 1) if known else "info"
+            yield one("one_sided", severity, *span, counts["one_sided"], text)
 
     def _agreement(self, recorded: Recorded) -> Iterator[Finding]:
         found = recorded.agreement
@@ -204,7 +204,7 @@ class Deltas:
             return
         share = found.equal / found.compared
         severity = graded(1 - share, 0.001, 0.01)
-        if found.compared < _FEW_COMPARED and severity == "error":
+        if found.compared < _FEW and severity == "error":
             severity = "warning"
         text = (
             f"best prices and sizes equal those of {recorded.table} at {found.equal:,} of "

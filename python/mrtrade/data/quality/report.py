@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mrtrade.data.quality.findings import Finding
-from mrtrade.data.quality.rules import RULES
+from mrtrade.data.quality.rules import RULES, span_text
+from mrtrade.data.quality.times import GAP_SEVERITY
 
 Verdict = Literal["PASS", "WARN", "FAIL"]
 
@@ -52,6 +53,23 @@ class SeriesReport:
     def verdict(self) -> Verdict:
         """PASS, WARN or FAIL."""
         return verdict_of(self.findings)
+
+    def cells(self) -> tuple[str, str, str, str]:
+        """Return time covered, longest pause, median and 95th percentile of the delay, as text.
+
+        Empty where they say nothing: when rows should come is not known, or there is one clock.
+        """
+        if not self.summary:
+            return "", "", "", ""
+        streams = self.table in GAP_SEVERITY
+        delay = self.summary["delay_ms"] or {"median": 0.0, "p95": 0.0}
+        one_clock = self.table == "book_seed" or not any(delay.values())
+        return (
+            "" if self.table == "book_seed" else span_text(self.summary["covered_ns"]),
+            span_text(self.summary["longest_pause_ns"]) if streams else "",
+            "" if one_clock else _milliseconds(delay["median"]),
+            "" if one_clock else _milliseconds(delay["p95"]),
+        )
 
 
 @dataclass
@@ -122,6 +140,10 @@ class Report:
             indent=1,
             allow_nan=False,
         )
+
+
+def _milliseconds(value: float) -> str:
+    return f"{value:,.0f} ms" if abs(value) >= 100 else f"{value:.1f} ms"
 
 
 def _plain(value: Any) -> Any:

@@ -67,7 +67,8 @@ RULES: Mapping[str, str] = MappingProxyType(
         "is crossed for 0.1 % of the time, or for 10 s on end.",
         "frozen_book": "The best prices and sizes do not stay as they are for 5 minutes while 1,000"
         " messages come. Warning.",
-        "one_sided": "The rebuilt book has both sides. Info; warning above 1 % of messages.",
+        "one_sided": "The rebuilt book has both sides. Info; warning above 1 % of messages (20 or "
+        "more).",
         "best_agrees": "The rebuilt best prices and sizes equal recorded ones (level_1, book) of "
         "the same sequence number. Info from 99.9 %, warning from 99 %, error below.",
         "crossed_rows": "Recorded best prices have bid < ask. Warning; error above 0.1 %.",
@@ -114,6 +115,8 @@ def graded(share: float, warn: float, error: float) -> Severity:
 def span_text(ns: float) -> str:
     """Return a length of time in words that fit: ``1.3 ms``, ``43.5 s``, ``12.0 min``, ``3 h``."""
     size = abs(ns)
+    if not size:
+        return "0 s"
     for unit, length in (("d", NS_PER_DAY), ("h", 3_600 * NS_PER_SECOND)):
         if size >= 2 * length:
             return f"{ns / length:.1f} {unit}"

@@ -1,6 +1,6 @@
 """What the two clocks of a stream say: order, gaps, delays, and when rows came."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -27,7 +27,7 @@ _MOST_SAMPLES = 1 << 20
 _MINUTE = 60 * NS_PER_SECOND
 _FEW = 100  # times that say nothing by all being multiples of 256
 
-_GAP_SEVERITY: dict[str, Severity] = {
+GAP_SEVERITY: Mapping[str, Severity] = {
     "book_delta_v2": "error",
     "book": "error",
     "level_1": "error",
@@ -36,6 +36,7 @@ _GAP_SEVERITY: dict[str, Severity] = {
     "funding": "warning",
     "open_interest": "warning",
 }
+"""Tables whose rows should keep coming -> what a gap in them is."""
 
 
 class Gap(NamedTuple):
@@ -132,8 +133,9 @@ class Times:
             self._fall_at = self._fall_at or int(received[back[0]])
             self.falls += int(back.size)
             self._fall_back = max(self._fall_back, int(-pauses[back].min()))
-        longest = int(np.where(pauses <= APART_NS, pauses, 0).argmax())
-        if pauses[longest] > self.longest.length_ns:
+        within = np.where(pauses <= APART_NS, pauses, 0)
+        longest = int(within.argmax())
+        if within[longest] > self.longest.length_ns:
             self.longest = self._gap(received, longest)
         for at in np.flatnonzero(pauses > MAX_GAP_NS).tolist():
             gap = self._gap(received, at)
@@ -260,6 +262,14 @@ class Times:
                 f"{span_text(self._fall_back)}",
             )
         yield from self._gap_findings()
+        if self.count and self.series.table in GAP_SEVERITY:
+            shares = self.coverage()
+            least = min(shares, key=lambda day: shares[day])
+            yield one(
+                *("coverage", "info", *span, len(shares)),
+                f"{share_text(float(np.mean(list(shares.values()))))} of {len(shares)} days, "
+                f"least {share_text(shares[least])} on {least}",
+            )
         yield from self._skew_findings()
         if self._origin_falls:
             yield one(
@@ -283,7 +293,7 @@ class Times:
 
     def _gap_findings(self) -> Iterator[Finding]:
         one, table = self.series.finding, self.series.table
-        severity = _GAP_SEVERITY.get(table)
+        severity = GAP_SEVERITY.get(table)
         if self.gaps and severity:
             longest = max(self.gaps, key=lambda gap: gap.length_ns)
             yield one(
@@ -324,7 +334,7 @@ class Times:
             f"95 % {delays['p95']:,.1f}"
         )
         if delays["negative"]:
-            text += f"; {share_text(delays['negative'])} below 0"
+            text += f"; {share_text(delays['negative'])} negative"
         if not np.isnan(delays["drift"]):
             text += f"; drift {delays['drift']:+.2f} ms/h"
         severity: Severity = "info"
@@ -339,6 +349,7 @@ class Times:
             "last_ns": self.last,
             "days": self.days,
             "coverage": self.coverage(),
+            "covered_ns": self.covered_ns,
             "longest_pause_ns": self.longest.length_ns,
             "longest_pause_at": self.longest.start_ns,
             "gaps": [list(gap) for gap in self.gaps],

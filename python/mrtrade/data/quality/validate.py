@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -17,7 +18,7 @@ from mrtrade.data.quality.deltas import Deltas
 from mrtrade.data.quality.findings import Finding
 from mrtrade.data.quality.report import Report, SeriesReport
 from mrtrade.data.quality.rules import Series, graded, share_text
-from mrtrade.data.quality.tables import rows_of
+from mrtrade.data.quality.tables import Floats, floats, off_grid, rows_of
 from mrtrade.data.quality.touches import Extremes
 from mrtrade.data.schemas import TABLES
 from mrtrade.data.snapshots import chunks_of
@@ -66,10 +67,10 @@ def validate_store(
     """
     low = None if start is None else to_ns(start)
     high = None if end is None else to_ns(end)
-    held = [one for one in _held(store, exchange, symbol) if store.entries(*one, low, high)]
-    held = [one for one in held if one[0] == "quarantine" or table in (None, one[0])]
-    wanted = [one for one in held if one[0] != "quarantine"]
-    if not held:
+    asked = [one for one in held(store, exchange, symbol) if store.entries(*one, low, high)]
+    asked = [one for one in asked if one[0] == "quarantine" or table in (None, one[0])]
+    wanted = [one for one in asked if one[0] != "quarantine"]
+    if not asked:
         raise StoreError(
             "nothing to validate",
             file=store.url,
@@ -89,7 +90,7 @@ def validate_store(
                 one.findings += _bytes(store, one, low, high)
             report.series.append(one)
             done += 1
-    for name, market, traded in held:
+    for name, market, traded in asked:
         if name == "quarantine":
             _add_quarantined(report, store, (market, traded), table, low, high)
     return report
@@ -134,7 +135,8 @@ def _silent(what: str, done: int, total: int) -> None:
     pass
 
 
-def _held(store: Store, exchange: str | None, symbol: str | None) -> list[tuple[str, str, str]]:
+def held(store: Store, exchange: str | None, symbol: str | None) -> list[tuple[str, str, str]]:
+    """Return (table, exchange, symbol) of what a store holds, all of it or of one instrument."""
     if symbol is not None:
         symbol = user_symbol(symbol)
     if exchange is not None:
@@ -191,33 +193,41 @@ def _known(where: tuple[str, str]) -> Instrument | None:
 def _deltas(
     store: Store, series: Series, known: Instrument | None, low: int | None, high: int | None
 ) -> tuple[Deltas, list[Finding]]:
-    findings = []
     if known is not None:
-        try:
+        # Rows around a snapshot that are off the grid make no book of it.
+        with suppress(DataError):
             deltas = Deltas(store, known, low, high)
             return deltas, list(deltas.findings())
-        except DataError as error:  # a snapshot off the grid makes no book
-            findings.append(series.finding("off_grid", "error", 0, 0, 1, str(error)))
-    found = _inferred(store, series, low, high)
+    found, off = _inferred(store, series, known, low, high)
     deltas = Deltas(store, found, low, high)
     span = (deltas.times.first, deltas.times.last)
-    text = f"steps taken from the rows: tick {found.tick_size:g}, lot {found.lot_size:g}"
+    steps = f"the book is made by tick {found.tick_size:g} and lot {found.lot_size:g}, which fit"
     if known is None:
-        text = f"the instrument is not known; {text}"
-    findings.append(series.finding("off_grid", "info", *span, deltas.counts["rows"], text))
-    return deltas, findings + list(deltas.findings())
+        text = f"the instrument is not known; {steps}"
+    else:
+        text = f"{off['price']:,} prices off the tick, {off['size']:,} sizes off the lot size"
+        text += f"; {steps}"
+    grid = series.finding("off_grid", "error" if known else "info", *span, sum(off.values()), text)
+    return deltas, [grid, *deltas.findings()]
 
 
-def _inferred(store: Store, series: Series, low: int | None, high: int | None) -> Instrument:
-    """Return an instrument whose steps divide all that is stored."""
+def _inferred(
+    store: Store, series: Series, known: Instrument | None, low: int | None, high: int | None
+) -> tuple[Instrument, dict[str, int]]:
+    """Return an instrument whose steps divide all that is stored, and what those known do not."""
     where = (series.exchange, series.symbol)
-    values: dict[str, list[np.ndarray]] = {"price": [], "size": []}
+    values: dict[str, list[Floats]] = {"price": [], "size": []}
+    off = dict.fromkeys(values, 0)
     for table in (_DELTAS, "book_seed"):
         for chunk in chunks_of(store, table, where, low, high, tuple(values)):
             for name, parts in values.items():
-                parts.append(np.unique(chunk.rows[name].to_numpy()))
+                column = floats(chunk.rows, name)
+                parts.append(np.unique(column))
+                if known is not None:
+                    step = known.tick_size if name == "price" else known.lot_size
+                    off[name] += off_grid(column, step)
     steps = {name: infer_grid(np.concatenate(parts)) for name, parts in values.items()}
-    return Instrument(
+    made = Instrument(
         exchange=series.exchange,
         symbol=series.symbol,
         tick_size=steps["price"] or 1e-8,
@@ -225,6 +235,7 @@ def _inferred(store: Store, series: Series, low: int | None, high: int | None) -
         maker_fee=0.0,
         taker_fee=0.0,
     )
+    return made, off
 
 
 def _bytes(store: Store, one: SeriesReport, low: int | None, high: int | None) -> Iterator[Finding]:

@@ -11,7 +11,17 @@ except ImportError as error:
     ) from error
 
 from mrtrade.data.timescale.migrations import migrate
+from mrtrade.data.timescale.overview import Status, status
+from mrtrade.data.timescale.roles import make_roles
 from mrtrade.data.timescale.settings import TimescaleSettings, load_settings
 from mrtrade.data.timescale.store import TimescaleStore
 
-__all__ = ["TimescaleSettings", "TimescaleStore", "load_settings", "migrate"]
+__all__ = [
+    "Status",
+    "TimescaleSettings",
+    "TimescaleStore",
+    "load_settings",
+    "make_roles",
+    "migrate",
+    "status",
+]

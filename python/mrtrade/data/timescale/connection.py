@@ -10,7 +10,7 @@ from psycopg import errors
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from mrtrade.data.timescale.settings import PREFIX, TimescaleSettings
-from mrtrade.errors import StoreError
+from mrtrade.errors import BusyError, StoreError
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 Result = TypeVar("Result")
@@ -173,4 +173,5 @@ def told_error(error: Exception, settings: TimescaleSettings) -> StoreError:
         remedy = f"set {PREFIX}USER and {PREFIX}PASSWORD in the environment or in .env"
     elif isinstance(error, psycopg.OperationalError):
         remedy = "see whether the server runs and the address is right, then run it again"
-    return StoreError(what, file=settings.url, remedy=remedy)
+    passes = isinstance(error, errors.LockNotAvailable | errors.DeadlockDetected)
+    return (BusyError if passes else StoreError)(what, file=settings.url, remedy=remedy)

@@ -9,12 +9,14 @@
 
 from collections.abc import Mapping
 from itertools import chain
+from typing import Any
 
 from psycopg import sql
 
 from mrtrade.data.schemas import SQL_NAMES
 from mrtrade.data.timescale.aggregates import AGGREGATES
 from mrtrade.data.timescale.connection import Connection, connect, told
+from mrtrade.data.timescale.edition import find_edition
 from mrtrade.data.timescale.settings import PREFIX, TimescaleSettings, load_environment
 
 ROLES = ("owner", "ingest", "read")
@@ -126,14 +128,10 @@ def _hand_over(connection: Connection, database: str) -> None:
 
 def _ours(connection: Connection) -> list[tuple[str, str]]:
     """Return the tables and views of ours that are there, and what ALTER calls them."""
-    extension = "SELECT FROM pg_extension WHERE extname = 'timescaledb'"
-    kept = set()
-    if connection.execute(extension).fetchone() is not None:
-        kept = set(
-            connection.execute(
-                "SELECT view_name FROM timescaledb_information.continuous_aggregates"
-            )
-        )
+    kept: set[tuple[Any, ...]] = set()
+    if find_edition(connection).timescale is not None:
+        views = "SELECT view_name FROM timescaledb_information.continuous_aggregates"
+        kept = set(connection.execute(views))
     found = connection.execute(
         "SELECT relname, CASE relkind WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END FROM pg_class "
         "WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'v') "

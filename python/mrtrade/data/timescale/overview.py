@@ -122,7 +122,7 @@ _MAY_WRITE = (
 _TABLES = """
 SELECT table_name, count(DISTINCT symbol_id), count(*), sum(rows)::bigint,
        to_char(min(day), 'YYYY-MM-DD'), to_char(max(day), 'YYYY-MM-DD')
-FROM partitions GROUP BY table_name
+FROM partitions GROUP BY table_name ORDER BY table_name
 """
 
 _CHUNKS = """
@@ -133,21 +133,20 @@ GROUP BY hypertable_name
 
 
 def _tables(connection: Connection, edition: Edition) -> list[TableStatus]:
-    found = {row[0]: row[1:] for row in connection.execute(_TABLES).fetchall()}
     hyper = edition.timescale is not None
-    chunks = {row[0]: row[1:] for row in connection.execute(_CHUNKS).fetchall()} if hyper else {}
     size = "hypertable_size" if hyper else "pg_total_relation_size"
-    return [
-        TableStatus(
-            table,
-            name,
-            *found[table],
-            _one(connection, f"SELECT {size}(%s::regclass)", [name])[0],
-            *chunks.get(name, (0, 0)),
+    chunks = {row[0]: row[1:] for row in connection.execute(_CHUNKS).fetchall()} if hyper else {}
+    found = []
+    for table, series, partitions, rows, first, last in connection.execute(_TABLES).fetchall():
+        name = SQL_NAMES[table]
+        [stored] = _one(connection, f"SELECT {size}(%s::regclass)", [name])
+        here, compressed = chunks.get(name, (0, 0))
+        found.append(
+            TableStatus(
+                table, name, series, partitions, rows, first, last, stored, here, compressed
+            )
         )
-        for table, name in SQL_NAMES.items()
-        if table in found
-    ]
+    return found
 
 
 def _refreshes(connection: Connection, edition: Edition) -> int:
