@@ -213,6 +213,7 @@ def test_without_lakeapi_the_frame_is_the_same(stub, here, monkeypatch):
         CryptoLakeProvider(here, client="s4")
 
 
+@pytest.mark.filterwarnings("ignore")  # it warns of pandas 3
 def test_what_lakeapi_does_by_itself(stub, here):
     """The holes that this package is here to close; if one closes by itself, this says so."""
     put_day(stub, "funding", DAYS[0])
