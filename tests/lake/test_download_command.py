@@ -138,6 +138,7 @@ def test_what_ends_a_download_leaves_whole_days_and_the_next_goes_on(stub, tmp_p
         assert "stopped: interrupted" in out
         told = r"every day in the store is whole; the same command goes on with the [45] left"
         assert re.search(told, out)
+        assert "gaps    " not in out  # what is left is none
 
     stub.faults.clear()
     stub.requests.clear()
