@@ -76,15 +76,16 @@ class S3Place(Place):
 
 
 class DatabasePlace(Place):
-    """A database of a server, set up by `mrtrade db init`."""
+    """A database of a server, set up by `mrtrade db init`, or as it was made."""
 
-    def __init__(self, server: Server, database: str) -> None:
+    def __init__(self, server: Server, database: str, *, set_up: bool = True) -> None:
         from mrtrade.data.timescale import load_settings, migrate
 
         super().__init__()
         self.kind, self.server, self.database = server.kind, server, database
         self.url = server.url(database)
-        migrate(load_settings(self.url))
+        if set_up:
+            migrate(load_settings(self.url))
 
     def sql(self, statement: str, *values: object) -> list[tuple]:
         """Run a statement as the server's administrator, and return its rows."""

@@ -21,7 +21,7 @@ from mrtrade.data.timescale import TimescaleSettings, TimescaleStore, load_setti
 from mrtrade.data.timescale.roles import make_roles
 from mrtrade.errors import BusyError, ConfigError, StoreError
 
-from ..servers import plain
+from ..servers.debian import plain
 from .lake import DAY, T0, deltas
 from .places import DatabasePlace, at
 from .test_stores import HERE, SOME, awkward, bits, verified
@@ -35,7 +35,10 @@ def content(place):
     with closing(open_store(place.url)) as store:
         rows = {series: [bits(c) for c in store.read(*series).columns] for series in store.series()}
         counted = place.sql("SELECT count(*) FROM order_book_deltas")
-        [listed] = place.sql("SELECT coalesce(sum(rows), 0)::bigint FROM partitions")
+        [listed] = place.sql(
+            "SELECT coalesce(sum(rows), 0)::bigint FROM partitions "
+            "WHERE table_name = 'book_delta_v2'"
+        )
         assert counted == [listed]
         assert verified(store) == []
     return rows, place.sql("SELECT sha256, sources::text FROM partitions ORDER BY 1")
@@ -54,12 +57,16 @@ def write(store, rows=ROWS, *, keep=False, meanwhile: Callable[[], None] = lambd
 
 
 def backend_in_copy(place) -> int:
-    """Wait until the server has got rows of a COPY; return the process that takes them."""
-    while True:
-        found = place.sql("SELECT pid FROM pg_stat_progress_copy WHERE tuples_processed > 0")
+    """Wait until a COPY has worked off what it was sent; return its process on the server."""
+    for _ in range(3_000):
+        found = place.sql(
+            "SELECT pid FROM pg_stat_activity WHERE datname = current_database() "
+            "AND query LIKE 'COPY %' AND wait_event = 'ClientRead'"
+        )
         if found:
             return found[0][0]
         time.sleep(0.01)
+    raise AssertionError("no COPY is under way")
 
 
 def kill_server(place):
@@ -124,7 +131,8 @@ def test_a_server_that_dies_while_rows_are_merged(place):
 @at("native")
 def test_a_read_goes_on_where_the_server_came_back(place):
     store = place.open()
-    write(store)
+    rows = awkward("book_delta_v2", 200_000)
+    write(store, rows)
     seen = []
     for chunk in store.batches(*HERE):
         if not seen:
@@ -132,7 +140,7 @@ def test_a_read_goes_on_where_the_server_came_back(place):
             place.server.start()
         seen.append(chunk.rows)
     assert len(seen) > 1
-    assert [bits(c) for c in pa.concat_tables(seen).columns] == [bits(c) for c in ROWS.columns]
+    assert [bits(c) for c in pa.concat_tables(seen).columns] == [bits(c) for c in rows.columns]
 
 
 CLIENT = """

@@ -361,13 +361,13 @@ def test_a_backfill_survives_all_jobs_and_is_in_the_aggregates(place):
     assert len(store.read("trades", "BINANCE", "BTC/USDT")) == 3_660
     assert verified(store) == []
     minutes = place.sql(
-        "SELECT trades, volume, buy_volume, open, high, low, close FROM trade_flow_1m "
+        "SELECT trade_count, volume, buy_volume, open, high, low, close FROM trade_flow_1m "
         "ORDER BY bucket"
     )
     assert len(minutes) == 61
     assert minutes[0] == (60, 120.0, 80.0, 50.0, 109.0, 50.0, 109.0)
     assert sum(row[0] for row in minutes) == 3_660
-    hours = place.sql("SELECT trades, volume FROM trade_flow_1h ORDER BY bucket")
+    hours = place.sql("SELECT trade_count, volume FROM trade_flow_1h ORDER BY bucket")
     assert hours == [(3_600, 7_200.0), (60, 60.0)]
 
 

@@ -3,7 +3,7 @@
 import signal
 import sys
 
-from . import SERVERS
+from .start import SERVERS
 
 names = ", ".join(SERVERS)
 if len(sys.argv) != 2 or sys.argv[1] not in SERVERS:

@@ -1,16 +1,19 @@
 """What a started server is to those who use it."""
 
+from __future__ import annotations
+
 import fcntl
 import os
 import random
 import shutil
 import socket
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import psycopg
+if TYPE_CHECKING:
+    import psycopg
 
 HOST = "127.0.0.1"
 
@@ -94,21 +97,6 @@ def free_port() -> int:
             except OSError:
                 continue
         return port
-
-
-@contextmanager
-def environment(**values: str) -> Iterator[None]:
-    """Set variables of the environment for a while."""
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def described(connection: psycopg.Connection, *, timescale: bool) -> str:

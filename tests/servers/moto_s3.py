@@ -28,7 +28,10 @@ class S3Server(Server):
         log = folder / "log"
         with log.open("wb") as stderr:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "moto.server", "-H", HOST, "-p", str(self.port)],
+                [
+                    *("setpriv", "--pdeathsig=TERM"),  # it ends with the process that started it
+                    *(sys.executable, "-m", "moto.server", "-H", HOST, "-p", str(self.port)),
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=stderr,
                 stderr=stderr,

@@ -5,23 +5,27 @@ id and the end of the run say which it was. Tests of one server run in one proce
 that it starts once. A server that cannot be started fails its tests.
 """
 
+from __future__ import annotations
+
 import secrets
 from collections import Counter
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from . import SERVERS
-from .address import Server
-from .debian import PostgresServer
-from .moto_s3 import S3Server
-from .wasm_build import WasmServer
+from . import NAMES, Server
+
+if TYPE_CHECKING:
+    from .debian import PostgresServer
+    from .moto_s3 import S3Server
+    from .wasm_build import WasmServer
 
 _PROPERTY = "server"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    names = ", ".join(SERVERS)
+    names = ", ".join(NAMES)
     config.addinivalue_line("markers", f"server(name): runs on a real server, one of {names}")
 
 
@@ -44,28 +48,31 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.line(f"{label}: {count} tests")
 
 
+def _started(name: str) -> Iterator[Any]:
+    from .start import SERVERS  # tests that want no server need no client of one
+
+    with SERVERS[name]() as server:
+        yield server
+
+
 @pytest.fixture(scope="session")
 def native_server() -> Iterator[PostgresServer]:
-    with SERVERS["native"]() as server:
-        yield server
+    yield from _started("native")
 
 
 @pytest.fixture(scope="session")
 def plain_server() -> Iterator[PostgresServer]:
-    with SERVERS["plain"]() as server:
-        yield server
+    yield from _started("plain")
 
 
 @pytest.fixture(scope="session")
 def wasm_server() -> Iterator[WasmServer]:
-    with SERVERS["wasm"]() as server:
-        yield server
+    yield from _started("wasm")
 
 
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[S3Server]:
-    with SERVERS["s3"]() as server:
-        yield server
+    yield from _started("s3")
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mrtrade.cli import db_bench
+from mrtrade.cli import db_backup, db_bench
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -18,6 +18,8 @@ app = typer.Typer(
 )
 
 app.command()(db_bench.bench)
+app.command()(db_backup.backup)
+app.command()(db_backup.restore)
 
 Address = Annotated[
     str,
