@@ -15,7 +15,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mrtrade.clock import NS_PER_SECOND
-from mrtrade.data.columns import (
+from mrtrade.data.quality.findings import Finding
+from mrtrade.data.quality.quarantine import Fault, Refused, set_aside, standing_in, to_table
+from mrtrade.data.schemas import FIRST_SANE_NS, SIDES, TABLES, Column, Table
+from mrtrade.data.schemas.columns import (
     FILLERS,
     UNREADABLE,
     accepts,
@@ -26,9 +29,6 @@ from mrtrade.data.columns import (
     readable_cells,
     source_columns,
 )
-from mrtrade.data.quality.findings import Finding
-from mrtrade.data.quality.quarantine import Fault, Refused, set_aside, standing_in, to_table
-from mrtrade.data.schemas import FIRST_SANE_NS, SIDES, TABLES, Column, Table
 from mrtrade.errors import DataError
 from mrtrade.instruments import from_lake
 

@@ -19,12 +19,8 @@ timestamps, and 0 in `origin_time` must stay what the exchange sent, "no time gi
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
-
-if TYPE_CHECKING:
-    from pandera.pandas import DataFrameSchema
 
 RAW_NAMES: Mapping[str, str] = MappingProxyType(
     {
@@ -243,12 +239,3 @@ SQL_NAMES: Mapping[str, str] = MappingProxyType(
     }
 )
 """Table -> what it is called in SQL, by every store."""
-
-
-def frame_schema(table: str) -> "DataFrameSchema":
-    """Return the Pandera schema of a table's frames: `mrtrade.data.frame_rules.frame_schema`."""
-    from mrtrade.data.frame_rules import (
-        frame_schema as made,
-    )  # pandas and Pandera, only when asked for
-
-    return made(table)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from mrtrade.data.schemas import Column, Table
+from mrtrade.data.schemas.tables import Column, Table
 from mrtrade.errors import DataError
 
 UNREADABLE = (pa.ArrowInvalid, pa.ArrowNotImplementedError)

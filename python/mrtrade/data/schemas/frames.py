@@ -12,8 +12,8 @@ import pandas as pd
 import pyarrow as pa
 
 from mrtrade.clock import to_ns
-from mrtrade.data.columns import is_time, missing_value
-from mrtrade.data.schemas import SIDES, TABLES, Column, Table
+from mrtrade.data.schemas.columns import is_time, missing_value
+from mrtrade.data.schemas.tables import SIDES, TABLES, Column, Table
 from mrtrade.errors import ConfigError, StoreError
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def frame_schema(table: str) -> "DataFrameSchema":
     Examples
     --------
     >>> import pandas as pd
-    >>> from mrtrade.data.schemas import frame_schema
+    >>> from mrtrade.data.schemas.tables import frame_schema
     >>> times = [1723075200000000000, 1723075201000000000]
     >>> rows = pd.DataFrame({"received_time": times, "open_interest": [10.0, 11.5]})
     >>> len(frame_schema("open_interest").validate(rows))
