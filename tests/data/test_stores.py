@@ -305,7 +305,7 @@ def test_a_flipped_bit_is_found(place):
 WRITER = """
 import sys, time
 from mrtrade.data.ingest import ingest
-from mrtrade.data.store import open_store
+from mrtrade.data.stores import open_store
 from mrtrade.errors import BusyError
 from tests.data.lake import deltas
 from tests.data.test_stores import HERE, ROUNDS

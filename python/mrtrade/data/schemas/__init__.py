@@ -1,4 +1,4 @@
-"""What recorded data looks like: the tables, how columns become theirs, and their rules for frames."""
+"""What recorded data looks like: tables, how columns become theirs, and their rules for frames."""
 
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from mrtrade.data.schemas.tables import (
     TABLES,
     Column,
     Table,
+    known_table,
 )
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ __all__ = [
     "Column",
     "Table",
     "frame_schema",
+    "known_table",
 ]
 
 

@@ -22,6 +22,8 @@ from types import MappingProxyType
 
 import pyarrow as pa
 
+from mrtrade.errors import StoreError
+
 RAW_NAMES: Mapping[str, str] = MappingProxyType(
     {
         "timestamp": "origin_time",
@@ -239,3 +241,16 @@ SQL_NAMES: Mapping[str, str] = MappingProxyType(
     }
 )
 """Table -> what it is called in SQL, by every store."""
+
+
+def known_table(name: str) -> Table:
+    """Return a table by its name.
+
+    Raises
+    ------
+    StoreError
+        If there is none.
+    """
+    if name not in TABLES:
+        raise StoreError("unknown table", value=name, expected=f"one of {', '.join(TABLES)}")
+    return TABLES[name]
