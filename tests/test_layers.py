@@ -8,7 +8,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def test_nothing_imports_upwards():
-    # A process of its own: import-linter sets up logging, which silences the loggers of other tests.
+    # A process of its own: import-linter sets up logging, which silences loggers of other tests.
     program = (
         "from importlinter.cli import lint_imports; raise SystemExit(lint_imports(no_cache=True))"
     )
