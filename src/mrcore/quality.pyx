@@ -48,12 +48,103 @@ cdef inline void spell_step(spell_t* s, bint now, int64_t time) noexcept nogil:
     s.since = INT64_MIN
 
 
-cdef dict spell_dict(spell_t s, int64_t until):
-    """Its numbers, as if it ended at `until`."""
-    if s.since != INT64_MIN:
-        spell_step(&s, False, until)
-    return {"messages": s.messages, "spells": s.spells, "total_ns": s.total,
-            "longest_ns": s.longest, "longest_at": s.longest_at}
+ctypedef struct audit_t:
+    book_t book
+    message_t at
+    double per_tick, per_lot
+    int64_t max_gap, frozen_ns, frozen_messages
+    int64_t stale                   # rows of this message or an earlier one are in the book
+    bint renumbered                 # a snapshot came: a lower sequence number is no fall
+    int64_t last_received, last_sequence
+    spell_t crossed
+    int64_t bid, ask, bid_lots, ask_lots          # best of the last message
+    int64_t still_since, still_messages           # since when they are what they are
+    int64_t frozen_spells, frozen_total, frozen_longest, frozen_longest_at
+    int64_t rows, messages, bad_prices, bad_sizes, off_tick, off_lot, repeated_rows
+    int64_t no_sequence, sequence_falls, sequence_repeats, sequence_jumps, first_fall_at
+    int64_t locked, one_sided, snapshots, gaps
+    int64_t row_side, row_tick, row_lots          # the row before
+
+
+cdef inline void end_still(audit_t* a, int64_t time) noexcept nogil:
+    """The best of the book changes at `time`, or is known no longer."""
+    cdef int64_t lasted
+    if a.still_since == INT64_MIN:
+        return
+    lasted = time - a.still_since
+    if lasted >= a.frozen_ns and a.still_messages >= a.frozen_messages:
+        a.frozen_spells += 1
+        a.frozen_total += lasted
+        if lasted > a.frozen_longest:
+            a.frozen_longest = lasted
+            a.frozen_longest_at = a.still_since
+
+
+cdef inline void forget(audit_t* a, int64_t time) noexcept nogil:
+    """What the book is, is not known from `time` on."""
+    spell_step(&a.crossed, False, time)
+    end_still(a, time)
+    a.still_since = INT64_MIN
+    a.bid = a.ask = NO_KEY
+    book_clear(&a.book)
+    a.stale = INT64_MIN
+
+
+cdef inline void end_message(audit_t* a) noexcept nogil:
+    """All rows of the message at hand are in the book."""
+    cdef int64_t bid = book_bid(&a.book), ask = book_ask(&a.book)
+    cdef lots_t bid_lots = ladder_best_lots(&a.book.ladder[0])
+    cdef lots_t ask_lots = ladder_best_lots(&a.book.ladder[1])
+    cdef bint both = bid != NO_KEY and ask != -NO_KEY
+    a.messages += 1
+    a.one_sided += not both
+    a.locked += both and bid == ask
+    spell_step(&a.crossed, both and bid >= ask, a.at.received)
+    if (bid == a.bid and ask == a.ask and bid_lots == a.bid_lots
+            and ask_lots == a.ask_lots):
+        a.still_messages += 1
+    else:
+        end_still(a, a.at.received)
+        a.still_since = a.at.received if both else INT64_MIN
+        a.still_messages = 0
+        a.bid, a.ask = bid, ask
+        a.bid_lots, a.ask_lots = bid_lots, ask_lots
+
+
+cdef inline void begin_message(
+    audit_t* a, int64_t received, int64_t origin, int64_t sequence
+) noexcept nogil:
+    """The first row of a message."""
+    if a.last_received != INT64_MIN and received - a.last_received > a.max_gap:
+        a.gaps += 1
+        forget(a, a.last_received)
+    a.last_received = received
+    if sequence < 0:
+        a.no_sequence += 1
+    else:
+        if a.last_sequence >= 0 and not a.renumbered:
+            if sequence < a.last_sequence:
+                if a.sequence_falls == 0:
+                    a.first_fall_at = received
+                a.sequence_falls += 1
+            else:
+                a.sequence_repeats += sequence == a.last_sequence
+                a.sequence_jumps += sequence > a.last_sequence + 1
+        a.last_sequence = sequence
+        a.renumbered = False
+    a.at.received, a.at.origin, a.at.sequence = received, origin, sequence
+    a.at.rows = 0
+
+
+cdef inline void write(audit_t* a, int64_t[:, ::1] ended, Py_ssize_t m) noexcept nogil:
+    ended[0, m] = a.at.received
+    ended[1, m] = a.at.origin
+    ended[2, m] = a.at.sequence
+    ended[3, m] = a.at.rows
+    ended[4, m] = a.bid
+    ended[5, m] = a.bid_lots
+    ended[6, m] = a.ask
+    ended[7, m] = a.ask_lots
 
 
 @cython.final
@@ -80,105 +171,25 @@ cdef class DeltaAudit:
     row is known, with the next one or at `finish`. How a stream is cut changes nothing.
     """
 
-    cdef book_t book
-    cdef message_t at
-    cdef double per_tick, per_lot
-    cdef int64_t max_gap, frozen_ns, frozen_messages
-    cdef int64_t stale                   # rows of this message or an earlier one are in the book
-    cdef bint renumbered                 # a snapshot came: a lower sequence number is no fall
-    cdef int64_t last_received, last_sequence
-    cdef spell_t crossed
-    cdef int64_t bid, ask, bid_lots, ask_lots          # best of the last message
-    cdef int64_t still_since, still_messages           # since when they are what they are
-    cdef int64_t frozen_spells, frozen_total, frozen_longest, frozen_longest_at
-    cdef int64_t rows, messages, bad_prices, bad_sizes, off_tick, off_lot, repeated_rows
-    cdef int64_t no_sequence, sequence_falls, sequence_repeats, sequence_jumps, first_fall_at
-    cdef int64_t locked, one_sided, snapshots, gaps
-    cdef int64_t row_side, row_tick, row_lots          # the row before
+    cdef audit_t c
 
     def __cinit__(self, double tick_size, double lot_size, *, int64_t max_gap_ns,
                   int64_t frozen_ns, int64_t frozen_messages):
-        self.per_tick = 1.0 / positive("tick_size", tick_size)
-        self.per_lot = 1.0 / positive("lot_size", lot_size)
+        self.c.per_tick = 1.0 / positive("tick_size", tick_size)
+        self.c.per_lot = 1.0 / positive("lot_size", lot_size)
         if max_gap_ns < 1 or frozen_ns < 1 or frozen_messages < 1:
             raise ValueError("max_gap_ns, frozen_ns and frozen_messages must be > 0")
-        if book_init(&self.book, 1 << 15) < 0:
+        if book_init(&self.c.book, 1 << 15) < 0:
             raise MemoryError()
-        self.max_gap = max_gap_ns
-        self.frozen_ns, self.frozen_messages = frozen_ns, frozen_messages
-        self.stale = self.last_received = INT64_MIN
-        self.last_sequence = -1
-        self.crossed.since = self.still_since = INT64_MIN
-        self.bid = self.ask = NO_KEY
+        self.c.max_gap = max_gap_ns
+        self.c.frozen_ns, self.c.frozen_messages = frozen_ns, frozen_messages
+        self.c.stale = self.c.last_received = INT64_MIN
+        self.c.last_sequence = -1
+        self.c.crossed.since = self.c.still_since = INT64_MIN
+        self.c.bid = self.c.ask = NO_KEY
 
     def __dealloc__(self):
-        book_free(&self.book)
-
-    cdef void end_still(self, int64_t time) noexcept nogil:
-        """The best of the book changes at `time`, or is known no longer."""
-        cdef int64_t lasted
-        if self.still_since == INT64_MIN:
-            return
-        lasted = time - self.still_since
-        if lasted >= self.frozen_ns and self.still_messages >= self.frozen_messages:
-            self.frozen_spells += 1
-            self.frozen_total += lasted
-            if lasted > self.frozen_longest:
-                self.frozen_longest = lasted
-                self.frozen_longest_at = self.still_since
-
-    cdef void end_message(self) noexcept nogil:
-        """All rows of the message at hand are in the book."""
-        cdef int64_t bid = book_bid(&self.book), ask = book_ask(&self.book)
-        cdef lots_t bid_lots = ladder_best_lots(&self.book.ladder[0])
-        cdef lots_t ask_lots = ladder_best_lots(&self.book.ladder[1])
-        cdef bint both = bid != NO_KEY and ask != -NO_KEY
-        self.messages += 1
-        self.one_sided += not both
-        self.locked += both and bid == ask
-        spell_step(&self.crossed, both and bid >= ask, self.at.received)
-        if (bid == self.bid and ask == self.ask and bid_lots == self.bid_lots
-                and ask_lots == self.ask_lots):
-            self.still_messages += 1
-        else:
-            self.end_still(self.at.received)
-            self.still_since = self.at.received if both else INT64_MIN
-            self.still_messages = 0
-            self.bid, self.ask = bid, ask
-            self.bid_lots, self.ask_lots = bid_lots, ask_lots
-
-    cdef void begin_message(
-        self, int64_t received, int64_t origin, int64_t sequence
-    ) noexcept nogil:
-        """The first row of a message."""
-        if self.last_received != INT64_MIN and received - self.last_received > self.max_gap:
-            self.gaps += 1
-            self.forget(self.last_received)
-        self.last_received = received
-        if sequence < 0:
-            self.no_sequence += 1
-        else:
-            if self.last_sequence >= 0 and not self.renumbered:
-                if sequence < self.last_sequence:
-                    if self.sequence_falls == 0:
-                        self.first_fall_at = received
-                    self.sequence_falls += 1
-                else:
-                    self.sequence_repeats += sequence == self.last_sequence
-                    self.sequence_jumps += sequence > self.last_sequence + 1
-            self.last_sequence = sequence
-            self.renumbered = False
-        self.at.received, self.at.origin, self.at.sequence = received, origin, sequence
-        self.at.rows = 0
-
-    cdef void forget(self, int64_t time) noexcept nogil:
-        """What the book is, is not known from `time` on."""
-        spell_step(&self.crossed, False, time)
-        self.end_still(time)
-        self.still_since = INT64_MIN
-        self.bid = self.ask = NO_KEY
-        book_clear(&self.book)
-        self.stale = INT64_MIN
+        book_free(&self.c.book)
 
     def feed(self, const int64_t[::1] origin not None, const int64_t[::1] received not None,
              const int64_t[::1] sequence not None, const cython.uchar[::1] side_is_bid not None,
@@ -206,6 +217,7 @@ cdef class DeltaAudit:
         cdef int64_t tick = 0, lots = 0
         cdef side_t side
         cdef bint good
+        cdef audit_t* a = &self.c
         if not (origin.shape[0] == n == sequence.shape[0] == side_is_bid.shape[0] == price.shape[0]
                 == size.shape[0]):
             raise ValueError("columns differ in length")
@@ -213,54 +225,56 @@ cdef class DeltaAudit:
         cdef int64_t[:, ::1] ended = out
         with nogil:
             for i in range(n):
-                if (self.at.rows == 0 or received[i] != self.at.received
-                        or sequence[i] != self.at.sequence):
-                    if self.at.rows:
-                        self.end_message()
-                        self.write(ended, m)
+                if (a.at.rows == 0 or received[i] != a.at.received
+                        or sequence[i] != a.at.sequence):
+                    if a.at.rows:
+                        end_message(a)
+                        write(a, ended, m)
                         m += 1
-                    self.begin_message(received[i], origin[i], sequence[i])
-                    self.row_side = 0
-                self.at.rows += 1
+                    begin_message(a, received[i], origin[i], sequence[i])
+                    a.row_side = 0
+                a.at.rows += 1
                 good = True
-                if cython.unlikely(not on_grid(price[i], self.per_tick, &tick)):
-                    good = 0.0 < price[i] * self.per_tick < MAX_TICK
-                    self.off_tick += good
-                    self.bad_prices += not good
+                if cython.unlikely(not on_grid(price[i], a.per_tick, &tick)):
+                    good = 0.0 < price[i] * a.per_tick < MAX_TICK
+                    a.off_tick += good
+                    a.bad_prices += not good
                 elif cython.unlikely(tick == 0 or price[i] <= 0.0):
                     good = False
-                    self.bad_prices += 1
-                if cython.unlikely(not on_grid(size[i], self.per_lot, &lots)):
-                    if 0.0 < size[i] * self.per_lot < <double>MAX_LOTS:
-                        self.off_lot += 1
+                    a.bad_prices += 1
+                if cython.unlikely(not on_grid(size[i], a.per_lot, &lots)):
+                    if 0.0 < size[i] * a.per_lot < <double>MAX_LOTS:
+                        a.off_lot += 1
                         lots = max(lots, 1)         # what rounds to nothing is no deletion
                     else:
                         good = False
-                        self.bad_sizes += 1
+                        a.bad_sizes += 1
                 elif cython.unlikely(size[i] < 0.0):
                     good = False
-                    self.bad_sizes += 1
+                    a.bad_sizes += 1
                 if cython.unlikely(not good):
                     continue
                 side = 2 * (side_is_bid[i] != 0) - 1
-                self.repeated_rows += (side == self.row_side and tick == self.row_tick
-                                       and lots == self.row_lots)
-                self.row_side, self.row_tick, self.row_lots = side, tick, lots
+                a.repeated_rows += (
+                    side == a.row_side and tick == a.row_tick and lots == a.row_lots
+                )
+                a.row_side, a.row_tick, a.row_lots = side, tick, lots
                 # Without numbers a snapshot has no rows of the stream in it.
-                if self.at.sequence < 0 or self.at.sequence > self.stale:
-                    book_set(&self.book, side, tick, lots)
-        self.rows += n
+                if a.at.sequence < 0 or a.at.sequence > a.stale:
+                    book_set(&a.book, side, tick, lots)
+        a.rows += n
         self.check_memory()
         return out[:, :m]
 
     def finish(self):
         """End the message at hand; returned as by `feed`."""
-        out = np.empty((8, 1 if self.at.rows else 0), np.int64)
+        cdef audit_t* a = &self.c
+        out = np.empty((8, 1 if a.at.rows else 0), np.int64)
         cdef int64_t[:, ::1] ended = out
-        if self.at.rows:
-            self.end_message()
-            self.write(ended, 0)
-            self.at.rows = 0
+        if a.at.rows:
+            end_message(a)
+            write(a, ended, 0)
+            a.at.rows = 0
         return out
 
     def snapshot(self, const side_t[::1] side not None, const int32_t[::1] tick not None,
@@ -277,36 +291,27 @@ cdef class DeltaAudit:
             Rows of messages up to this one change the book no more.
         """
         cdef Py_ssize_t i
-        if self.at.rows:
+        cdef audit_t* a = &self.c
+        if a.at.rows:
             raise ValueError("a message is open: call finish first")
         if side.shape[0] != tick.shape[0] or side.shape[0] != lots.shape[0]:
             raise ValueError("columns differ in length")
         for i in range(side.shape[0]):
             if (side[i] != 1 and side[i] != -1) or not 0 <= lots[i] <= MAX_LOTS:
                 raise ValueError(f"no level: side {side[i]}, lots {lots[i]} at row {i}")
-        self.forget(received)
+        forget(a, received)
         for i in range(side.shape[0]):
-            book_set(&self.book, side[i], tick[i], lots[i])
-        self.stale = sequence if sequence >= 0 else INT64_MIN
-        self.renumbered = True
-        self.last_received = max(self.last_received, received)
-        self.snapshots += 1
+            book_set(&a.book, side[i], tick[i], lots[i])
+        a.stale = sequence if sequence >= 0 else INT64_MIN
+        a.renumbered = True
+        a.last_received = max(a.last_received, received)
+        a.snapshots += 1
         self.check_memory()
 
     cdef int check_memory(self) except -1:
-        if self.book.failed:
+        if self.c.book.failed:
             raise MemoryError("no memory for the far levels of the book")
         return 0
-
-    cdef void write(self, int64_t[:, ::1] ended, Py_ssize_t m) noexcept nogil:
-        ended[0, m] = self.at.received
-        ended[1, m] = self.at.origin
-        ended[2, m] = self.at.sequence
-        ended[3, m] = self.at.rows
-        ended[4, m] = self.bid
-        ended[5, m] = self.bid_lots
-        ended[6, m] = self.ask
-        ended[7, m] = self.ask_lots
 
     @property
     def counts(self):
@@ -320,25 +325,23 @@ cdef class DeltaAudit:
             one_sided, locked``; ``first_fall_at``; ``snapshots``; and ``crossed`` and ``frozen``:
             ``messages`` (crossed only), ``spells, total_ns, longest_ns, longest_at``.
         """
-        cdef int64_t until = self.last_received
-        names = {
-            "rows": self.rows, "bad_prices": self.bad_prices, "bad_sizes": self.bad_sizes,
-            "off_tick": self.off_tick, "off_lot": self.off_lot,
-            "repeated_rows": self.repeated_rows, "messages": self.messages,
-            "gaps": self.gaps, "no_sequence": self.no_sequence,
-            "sequence_falls": self.sequence_falls,
-            "sequence_repeats": self.sequence_repeats, "sequence_jumps": self.sequence_jumps,
-            "first_fall_at": self.first_fall_at, "one_sided": self.one_sided,
-            "locked": self.locked, "snapshots": self.snapshots,
+        cdef audit_t c = self.c         # a copy, in which what lasts ends now
+        spell_step(&c.crossed, False, c.last_received)
+        end_still(&c, c.last_received)
+        return {
+            "rows": c.rows, "bad_prices": c.bad_prices, "bad_sizes": c.bad_sizes,
+            "off_tick": c.off_tick, "off_lot": c.off_lot, "repeated_rows": c.repeated_rows,
+            "messages": c.messages, "gaps": c.gaps, "no_sequence": c.no_sequence,
+            "sequence_falls": c.sequence_falls, "sequence_repeats": c.sequence_repeats,
+            "sequence_jumps": c.sequence_jumps, "first_fall_at": c.first_fall_at,
+            "one_sided": c.one_sided, "locked": c.locked, "snapshots": c.snapshots,
+            "crossed": {
+                "messages": c.crossed.messages, "spells": c.crossed.spells,
+                "total_ns": c.crossed.total, "longest_ns": c.crossed.longest,
+                "longest_at": c.crossed.longest_at,
+            },
+            "frozen": {
+                "spells": c.frozen_spells, "total_ns": c.frozen_total,
+                "longest_ns": c.frozen_longest, "longest_at": c.frozen_longest_at,
+            },
         }
-        names["crossed"] = spell_dict(self.crossed, until)
-        spells, total = self.frozen_spells, self.frozen_total
-        longest, at = self.frozen_longest, self.frozen_longest_at
-        lasted = 0 if self.still_since == INT64_MIN else until - self.still_since
-        if lasted >= self.frozen_ns and self.still_messages >= self.frozen_messages:
-            spells, total = spells + 1, total + lasted
-            if lasted > longest:
-                longest, at = lasted, self.still_since
-        names["frozen"] = {"spells": spells, "total_ns": total, "longest_ns": longest,
-                           "longest_at": at}
-        return names

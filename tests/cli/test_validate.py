@@ -44,7 +44,7 @@ def test_files_then_a_store(capsys, monkeypatch, tmp_path, lake):
     code, out, _ = run(capsys, monkeypatch, "validate", lake, *written)
     assert picture.read_bytes()[:4] == b"\x89PNG"
     assert code == 0  # a warning is no failure
-    assert " WARN  book_delta_v2  BINANCE   BTC/USDT" in out
+    assert "WARN  book_delta_v2  BINANCE   BTC/USDT" in out
     assert "no snapshot: levels are unknown until they change" in out
     assert "1 rows were refused (0.8 %)" in out
     assert "2024-08-08 00:00:00-00:02:00  █" in out

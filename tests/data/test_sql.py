@@ -105,6 +105,11 @@ def test_what_is_refused_changes_nothing(store, statement, error, message):
     assert tree(store.root) == before
 
 
+def test_an_empty_place_is_no_store_without_rows(tmp_path):
+    with pytest.raises(StoreError, match="nothing is stored there"):
+        ask(ParquetStore(tmp_path / "a slip of the pen"), "SELECT count(*) FROM trades")
+
+
 @pytest.fixture
 def sql(store, capsysbinary, monkeypatch):
     def run(*arguments):

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -370,7 +371,7 @@ def test_clocks(store):
     [skew] = found(store, "clock_skew", symbol="C/USDT")
     assert (skew.severity, skew.text) == (
         "info",
-        "received - origin: least -10.0 ms, median 5.0, 95 % 5.0; 25.0 % below 0",
+        "received - origin: least -10.0 ms, median 5.0, 95 % 5.0; 25.0 % negative",
     )
     put_trades("D/USDT", base, base - 20 * SECOND)
     assert found(store, "clock_skew", symbol="D/USDT")[0].severity == "warning"
@@ -495,6 +496,12 @@ def test_the_line_of_a_day(store):
     [strip] = strips(one, 24)
     assert strip.label == "2024-08-08 00:00:00-00:01:30"
     assert len(blocks(strip, 52)) == 52
+
+
+def test_the_rules_are_those_of_the_documentation():
+    told = (Path(__file__).parents[2] / "docs" / "validation.md").read_text()
+    for name, text in RULES.items():
+        assert f"| `{name}` | {text} |" in told
 
 
 def test_words():

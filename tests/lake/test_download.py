@@ -18,7 +18,8 @@ from mrtrade.data.parquet import ParquetStore
 from mrtrade.data.providers.lake import CryptoLakeProvider
 from mrtrade.data.store import Chunk
 from mrtrade.errors import BusyError, ConfigError, SourceError, StoreError
-from tests.lake.make import BUCKET, key_of, put_day, rows_of, to_bytes
+from tests.lake.make import BUCKET, ROOT, key_of, put_day, rows_of, to_bytes
+from tests.servers.plugin import on
 
 DAYS = ("2024-01-01", "2024-01-02", "2024-01-03")
 SPAN = ("2024-01-01", "2024-01-04")
@@ -286,6 +287,26 @@ class Batches:
             yield Chunk("here", first, self._rows.slice(first, self._length))
 
 
+def test_the_book_begins_anew_with_what_book_shows(stub, store, get):
+    days = [*DAYS, "2024-01-04"]
+    put_days(stub, "book", days=days)
+    put_days(stub, "book_delta_v2", days=[days[0], days[1], days[3]])
+    tables = ["book_delta_v2", "book"]
+    report = get(span=(days[0], "2024-01-05"), tables=tables)
+    notes = [day.notes for (table, _), day in report.days.items() if table == "book_delta_v2"]
+    assert notes == [("seeded from book",), (), (), ("seeded from book",)]
+    assert store.days("book_seed", "BINANCE", "BTC/USDT") == [days[0], days[3]]
+    assert len(store.read("book_seed", "BINANCE", "BTC/USDT")) == 2 * 40
+
+    stub.put(BUCKET, key_of("book", days[0]), b"PAR1 but not the rest")
+    put_day(stub, "book_delta_v2", days[0], rows_of("book_delta_v2", days[0], 500))
+    report = get(span=(days[0], "2024-01-05"), tables=tables)
+    day = report.days["book_delta_v2", days[0]]
+    assert day.status == "corrected"
+    assert day.notes[0].startswith("no seed: ")
+    assert [(one.table, one.day) for one in report.failed] == [("book", days[0])]
+
+
 def test_a_gap_over_midnight_is_one_gap(stub, get):
     put_day(stub, "trades", DAYS[0], rows_of("trades", DAYS[0], 2_000, hours=23.9))
     put_day(stub, "trades", DAYS[1], rows_of("trades", DAYS[1], 2_000, start=0.1, hours=23.9))
@@ -368,6 +389,26 @@ def test_a_wrong_key_is_one_error_without_the_key(stub, get):
     with pytest.raises(SourceError, match="does not accept the access key") as error:
         get()
     assert "AKIATESTING" not in str(error.value)
+
+
+@on("s3")
+def test_from_another_server(server, database, store, tmp_path, monkeypatch):
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
+    bucket = database(server)
+    put = {}
+    for day in DAYS[::2]:
+        put[day] = rows_of("trades", day)
+        server.client().put_object(
+            Bucket=bucket, Key=key_of("trades", day), Body=to_bytes(put[day])
+        )
+    provider = CryptoLakeProvider(tmp_path / "cache", bucket=f"{bucket}/{ROOT}")
+    for expected in ("written", "held"):
+        report = download("BTC/USDT", *SPAN, tables=["trades"], store=store, provider=provider)
+        assert list(statuses(report).values()) == [expected, "missing", expected]
+    rows = pa.concat_tables(put.values())
+    stored = store.read("trades", "BINANCE", "BTC/USDT")
+    assert stored["price"].to_pylist() == rows["price"].to_pylist()
 
 
 def test_what_is_not_recorded_says_what_is(stub, get):

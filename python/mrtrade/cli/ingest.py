@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 MAX_ROWS = 24
 
 #: Most findings shown, errors first.
-MAX_FINDINGS = 12
+MAX_FINDINGS = 8
 
 
 class OnBad(StrEnum):

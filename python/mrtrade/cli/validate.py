@@ -187,7 +187,7 @@ def _overview(report: Report) -> Table:
     from rich import box
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for name in ("", "table", "exchange", "symbol"):
         table.add_column(name, no_wrap=True)
     for name in ("days", "rows", "covers", "pause", "delay"):

@@ -109,6 +109,7 @@ def test_a_symbol_that_cannot_be_told_apart(tmp_path):
 BAD = {
     "text for a price": ("binance-futures,BTCUSDT,{t},{t},false,bid,1O0,1", "price: cannot be"),
     "too few values": ("binance-futures,BTCUSDT,{t},{t},false,bid,100", "7 values, expected 8"),
+    "bytes that are no text": ("binance-futures,BTCUSDT\xff,{t}", "3 values, expected 8"),
     "another symbol": ("binance-futures,ETHUSDT,{t},{t},false,bid,100,1", "expected BTCUSDT"),
     "another side": ("binance-futures,BTCUSDT,{t},{t},false,buy,100,1", "expected bid or ask"),
     "no price": ("binance-futures,BTCUSDT,{t},{t},false,bid,,1", "price: not a number"),
@@ -125,7 +126,7 @@ def test_bad_lines(tmp_path, kind):
     line, reason = BAD[kind]
     lines = DAY.splitlines()
     lines.insert(5, line.format(t=T + 20))
-    path = packed(tmp_path / "in" / NAME, "\n".join(lines) + "\n")
+    path = packed(tmp_path / "in" / NAME, ("\n".join(lines) + "\n").encode("latin-1"))
     with pytest.raises(DataError) as caught:
         brought_in(path, tmp_path / "none")
     assert reason.partition(": ")[2] in str(caught.value)

@@ -59,7 +59,8 @@ def feed(seed, minutes=50, n=900):
         "index_price": np.where(rng.random(60) < 0.1, np.nan, rng.uniform(99, 101, 60)),
         "next_funding_time": np.where(rng.random(60) < 0.1, 0, T0 + 3_600 * SECOND),
     }
-    interest, closed = times(rng, 40, minutes), times(rng, 40, minutes)
+    interest, closed = times(rng, 40, minutes), times(rng, 40, minutes - 5)
+    closed = {name: np.where(at > 0, at + 5 * MINUTE, at) for name, at in closed.items()}
     start = T0 + MINUTE * np.arange(minutes)
     start = start[rng.random(minutes) < 0.9]
     late = rng.integers(0, 90 * SECOND, len(start)) * (rng.random(len(start)) < 0.5)

@@ -97,6 +97,7 @@ def test_flow_is_that_of_groupby(loader, tables):
         part = closed[closed["side"] == side]
         sums = part.groupby(bar_ends(part, MINUTE))["quantity"].sum().reindex(frame.index)
         before = frame.index < from_ns(closed["received_time"].iloc[0])
+        assert before.sum() > 1
         expected = np.where(before, np.nan, sums.fillna(0.0))
         np.testing.assert_array_equal(frame[name], expected)
 
@@ -200,6 +201,50 @@ def test_partial_bars_at_both_ends_are_left_out(tmp_path):
         loader.load_ohlcv("FOO/USDT", "5m")
 
 
+def one_trade_each(*times):
+    """Trades of 1 at (exchange time, receipt), ns after T0."""
+    origin, received = T0 + np.array(sorted(times, key=lambda pair: pair[1])).T
+    columns = {"side": "buy", "quantity": 1.0, "price": 100.0, "trade_id": ""}
+    return pd.DataFrame({"origin_time": origin, "received_time": received, **columns})
+
+
+def test_a_bar_waits_ten_minutes_for_its_trades(tmp_path):
+    late = 10 * MINUTE
+    times = [(second * SECOND, second * SECOND) for second in range(0, 1_500, 20)]
+    times += [(90 * SECOND, 2 * MINUTE + late - 1), (91 * SECOND, 2 * MINUTE + late)]
+    loader = DataLoader(
+        "binance", store_of(tmp_path, {"trades": one_trade_each(*times)}), cache=False
+    )
+    bars = loader.load_ohlcv("FOO/USDT", "1m")
+    assert bars["trades"].tolist() == [3, 4] + 22 * [3]  # the first of both is in
+    assert bars["known"].iloc[1] == from_ns(T0 + 2 * MINUTE + late - 1)
+    one = loader.load_ohlcv("FOO/USDT", "1m", T0 + MINUTE, T0 + 2 * MINUTE)
+    pd.testing.assert_frame_equal(one, bars.iloc[[1]])
+
+
+def test_a_span_that_begins_at_midnight_begins_with_a_whole_bar(loader):
+    midnight = T0 + 60 * MINUTE
+    for frame in (
+        loader.load_combined("FOO/USDT", "1m", midnight, END, **STEPS),
+        loader.load_ohlcv("FOO/USDT", "20s", midnight, END).iloc[2:],
+        loader.load_order_book_snapshots("FOO/USDT", midnight, END, **STEPS),
+    ):
+        assert frame.index[0] == from_ns(midnight + MINUTE)
+
+
+def test_the_book_is_not_believed_when_the_deltas_have_ended(tables, tmp_path):
+    last = int(tables["book_delta_v2"]["received_time"].iloc[-1])
+    minutes = -(-(last - T0) // MINUTE) + np.arange(30)
+    these = {**tables, "trades": one_trade_each(*((at, at) for at in (minutes * MINUTE).tolist()))}
+    loader = DataLoader("binance", store_of(tmp_path, these), cache=False)
+    frame = loader.load_combined("FOO/USDT", "1s", last - MINUTE, last + 20 * MINUTE, **STEPS)
+    believed = to_ns(frame.index) < last + 10 * MINUTE
+    assert frame.loc[believed, "ask_0_price"].notna().any()
+    assert frame.loc[~believed, ["bid_0_price", "ask_0_price"]].isna().all(axis=None)
+    assert not frame.loc[~believed, "seeded"].any()
+    assert (~believed).sum() > 500
+
+
 def test_longer_bars_are_made_of_whole_ones_only(loader, tables):
     one = loader.load_ohlcv("FOO/USDT", "1m", START, END)
     five = loader.load_ohlcv("FOO/USDT", "5m", START, END)
@@ -266,6 +311,10 @@ def test_pieces_are_the_whole(stores, seconds, rows, seed):
         (
             loader.load_ohlcv("FOO/USDT", "3m"),
             loader.iter_ohlcv("FOO/USDT", "3m", chunk=chunk),
+        ),
+        (  # of trades: no candle is as short
+            loader.load_ohlcv("FOO/USDT", "20s", START, END),
+            loader.iter_ohlcv("FOO/USDT", "20s", START, END, chunk=chunk),
         ),
         (loader.load_trades("FOO/USDT"), loader.iter_trades("FOO/USDT", rows=rows)),
     ):

@@ -63,6 +63,8 @@ def test_nothing_received_later_is_in_a_row(tmp_path, what, seed):
     assert whole.notna().any().all()  # or a column would be the same for want of values
     rng = np.random.default_rng(seed)
     cuts = [*rng.choice(to_ns(whole.index), 4), *(T0 + rng.integers(10, 60, 2) * 51 * SECOND)]
+    if "known" in whole:  # at the end of bars of which something was still to come
+        cuts += to_ns(whole.index[whole["known"] > whole.index])[-3:].tolist()
     differs = False
     for number, time in enumerate(int(cut) for cut in cuts):
         futures = {
@@ -107,3 +109,21 @@ def test_a_candle_is_known_at_its_end_however_it_is_stamped(tmp_path):
     joined = loader.load_combined("FOO/USDT", "1m", T0, T0 + 9 * MINUTE, bars="candles")
     assert joined.loc[from_ns(T0 + 5 * MINUTE), "close"] == 5.0  # of the minute that began at 4
     assert (joined["bar_stop"] == joined.index).all()
+
+
+def test_a_snapshot_to_come_decides_nothing(tmp_path):
+    """Trap: deltas from shortly before the span were read where a snapshot came soon after it."""
+    tables = feed(1)
+    start = int(tables["book_delta_v2"]["received_time"].iloc[200])
+    seed = tables["book_seed"].iloc[:12].assign(received_time=start + 30 * SECOND)
+    frames = []
+    for name, seeds in (("with", seed), ("without", seed.iloc[:0])):
+        these = {"book_delta_v2": tables["book_delta_v2"], "book_seed": seeds}
+        loader = DataLoader("binance", store_of(tmp_path / name, these), cache=False)
+        end = start + 2 * MINUTE
+        frames.append(loader.load_order_book_snapshots("FOO/USDT", start, end, "1s", 3, **STEPS))
+    with_seed, without = (frame[frame.index < from_ns(start + 30 * SECOND)] for frame in frames)
+    assert with_seed["bid_0_price"].notna().any()
+    pd.testing.assert_frame_equal(with_seed, without)
+    assert frames[0]["seeded"].iloc[-1]
+    assert not frames[1]["seeded"].any()

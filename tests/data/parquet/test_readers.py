@@ -44,7 +44,7 @@ def test_duckdb(store):
     folder = store.root / "book_delta_v2"
     source = f"read_parquet('{folder}/**/part.parquet', hive_partitioning = true)"
     names = ", ".join(SCHEMA.names)
-    found = duckdb.sql(f"SELECT {names} FROM {source} WHERE symbol = 'BTC-USDT' ORDER BY dt")
+    found = duckdb.sql(f"SELECT {names} FROM {source} WHERE symbol = 'BTC-USDT' ORDER BY 2")
     assert found.to_arrow_table().cast(SCHEMA).equals(store.read(*HERE))
     days = duckdb.sql(f"SELECT dt, count(*) FROM {source} GROUP BY dt ORDER BY dt").fetchall()
     assert [(str(day), rows) for day, rows in days] == [(DAY, 8_000), ("2024-08-09", 4_000)]

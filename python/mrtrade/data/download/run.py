@@ -17,7 +17,7 @@ from mrtrade.data.download.report import DayReport, DownloadReport, Status
 from mrtrade.data.ingest import IngestReport, ingest_files
 from mrtrade.data.providers.lake import CryptoLakeProvider, LakeDay, LakeFile
 from mrtrade.data.store import Source, Store
-from mrtrade.errors import BusyError, MrTradeError, SourceError, StoreError
+from mrtrade.errors import BusyError, DataError, MrTradeError, SourceError, StoreError
 
 LONGEST_WAIT_S = 600.0
 """How long another process may write to the store before a day counts as failed."""
@@ -195,9 +195,10 @@ class Download:
         before = self._sources(day)
         names = {file.name for file in files}
         others = self._merged_with(day, files) if names & {one.name for one in before} else []
+        seeds, notes = self._seeds(day)
         # In the order in which they would have come at first.
         together = sorted([*files, *others], key=lambda file: (file.table, file.order))
-        done = self._ingest(together)
+        done = self._ingest([*seeds, *together])
         sources = [one for one in self._sources(day) if one.name in names]
         status: Status = "held"
         if done.written or done.removed:
@@ -207,13 +208,30 @@ class Download:
             status = "corrected" if replaced else "written"
         quality = measure(self._store, day.table, day.exchange, day.symbol, day.day)
         receipt = Receipt(
-            version_of(day), tuple(sources), quality, done.quarantined, _notes(done, names)
+            version_of(day), tuple(sources), quality, done.quarantined, notes + _notes(done, names)
         )
         if {one.name for one in sources} == names:
             write_receipt(receipt_path(self._provider, day), receipt)
         if not self._keep_cache:
             self._provider.forget(day)
         return _reported(planned, status, receipt)
+
+    def _seeds(self, day: LakeDay) -> tuple[list[LakeFile], tuple[str, ...]]:
+        """Return the snapshots with which a day of deltas begins, and what is to be said of them.
+
+        Days come in order: what the store holds of the day before is what the book is carried on
+        from.
+        """
+        if day.table != "book_delta_v2" or "book" not in self.plan.tables:
+            return [], ()
+        low = to_ns(day.day)
+        before = self._store.entries(day.table, day.exchange, day.symbol, low - NS_PER_DAY, low)
+        known_until = min(before[-1].last_received, low - 1) if before else None
+        try:
+            seed = self._provider.seed(day, known_until)
+        except (SourceError, DataError) as error:  # of `book`: the deltas are whole all the same
+            return [], (f"no seed: {error}",)
+        return ([], ()) if seed is None else ([seed], ("seeded from book",))
 
     def _ingest(self, files: list[LakeFile]) -> IngestReport:
         deadline = monotonic() + LONGEST_WAIT_S

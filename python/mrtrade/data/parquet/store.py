@@ -242,7 +242,9 @@ class ParquetStore:
                     stored = self.batches(table, exchange, symbol, start, start + NS_PER_DAY)
                     tables = [(chunk.rows for chunk in stored), *tables]
                 write_part(path, layout.known_table(table), sources, merge_sorted(tables))
-            return self._entry(table, exchange, symbol, day)
+                with path.open("rb") as made:
+                    digest = hashlib.file_digest(made, "sha256").hexdigest()
+            return self._entry(table, exchange, symbol, day, digest)
 
     def remove_day(self, table: str, exchange: str, symbol: str, day: str) -> None:
         """Remove one partition."""
@@ -276,11 +278,18 @@ class ParquetStore:
 
     # ---- manifest
 
-    def _entry(self, table: str, exchange: str, symbol: str, day: str) -> Entry:
-        """Return the manifest of a partition, made again where it is not that of the part."""
-        return layout.as_entry(_anew(lambda: self._known(table, exchange, symbol, day)))
+    def _entry(
+        self, table: str, exchange: str, symbol: str, day: str, digest: str | None = None
+    ) -> Entry:
+        """Return the manifest of a partition, made again where it is not that of the part.
 
-    def _known(self, table: str, exchange: str, symbol: str, day: str) -> dict[str, Any]:
+        `digest` is the part's SHA-256 where it is known: a part that was just written.
+        """
+        return layout.as_entry(_anew(lambda: self._known(table, exchange, symbol, day, digest)))
+
+    def _known(
+        self, table: str, exchange: str, symbol: str, day: str, digest: str | None
+    ) -> dict[str, Any]:
         folder = layout.day_folder(table, exchange, symbol, day)
         key, manifest = f"{folder}/{layout.PART}", f"{folder}/{layout.MANIFEST}"
         with _sound(self.files.path(key)), self.files.open(key) as part:
@@ -294,12 +303,14 @@ class ParquetStore:
                 "size": part.size(),
                 "sources": sources_of(metadata),
             }
+            if digest:
+                facts["sha256"] = digest
             known = layout.parse_manifest(self.files.read(manifest))
             if any(known.get(name) != fact for name, fact in facts.items()):
                 groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
                 known = {
+                    "sha256": digest or _sha256(part),
                     **facts,
-                    "sha256": _sha256(part),
                     "first_received": times(groups[0])[0],
                     "last_received": times(groups[-1])[1],
                 }

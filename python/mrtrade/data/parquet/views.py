@@ -76,7 +76,14 @@ def _datasets(files: Files) -> dict[str, ds.Dataset]:
         )
     )
     parts: dict[str, list[ds.Fragment]] = {table: [] for table in TABLES}
-    for key in sorted(files.glob(layout.ALL_PARTS)):
+    keys = sorted(files.glob(layout.ALL_PARTS))
+    if not keys:
+        raise StoreError(
+            "nothing is stored there",
+            file=str(files.root),
+            remedy="correct the address, or ingest something: mrtrade ingest PATH",
+        )
+    for key in keys:
         table, exchange, symbol, day = layout.parse_key(key)
         if table in parts:
             where = (

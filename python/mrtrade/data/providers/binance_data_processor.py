@@ -19,6 +19,7 @@ from mrtrade.data.providers.csv_rows import FLAG, FLOAT, INT, TEXT, read_csv, re
 from mrtrade.data.providers.lines import first_lines
 from mrtrade.data.providers.recording import Parsed, Part, Recording, Series
 from mrtrade.data.sequences import Chain
+from mrtrade.errors import DataError
 from mrtrade.instruments import to_lake
 
 FORMAT = "binance-data-processor"
@@ -28,7 +29,6 @@ _MARKETS = {
     "USD_M_FUTURES": "BINANCE_FUTURES",
     "COIN_M_FUTURES": "BINANCE_DELIVERY",
 }
-_NEEDED = ("TimestampOfReceiveUS", "StreamType", "Market", "FinalUpdateId", "TradeId")
 _TYPES = {
     **dict.fromkeys(("TimestampOfReceiveUS", "TimestampOfReceive", "EventTime"), INT),
     **dict.fromkeys(("TransactionTime", "FirstUpdateId", "FinalUpdateId"), INT),
@@ -52,12 +52,20 @@ def find(path: Path, exchange: str | None, symbol: str | None) -> list[Part] | N
     if skip is None or len(lines) < skip + 2:
         return None
     names = lines[skip].decode("utf-8", "replace").split(",")
-    if not set(_NEEDED) <= set(names):
+    if not _TYPES.keys() <= set(names):
         return None
-    first = dict(zip(names, lines[skip + 1].decode("utf-8", "replace").split(","), strict=False))
+    values = lines[skip + 1].decode("utf-8", "replace").split(",")
+    first = dict(zip(names, values, strict=False))
     market = exchange or _MARKETS.get(first.get("Market", ""))
-    if market is None:
-        return None
+    if market is None or len(values) != len(names):
+        raise DataError(
+            "its first row does not say which of Binance's markets it is of",
+            file=path,
+            row=skip + 1,
+            value=",".join(values),
+            expected=" or ".join(_MARKETS),
+            remedy="correct or remove the row, or download the file again",
+        )
     native = first["Symbol"]
     spelled = to_lake(symbol) if symbol else spelling.binance(market, native)
     series = [Series(table, market, spelled) for table in ("book_delta_v2", "book_seed", "trades")]

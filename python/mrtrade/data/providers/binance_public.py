@@ -41,6 +41,12 @@ _COLUMNS = {
     ),
     "fundingRate": ("time", "hours", "rate", "mark"),
 }
+_NEEDED = {
+    "aggTrades": {"id", "price", "quantity", "time", "maker"},
+    "trades": {"id", "price", "quantity", "time", "maker"},
+    "klines": {"start", "open", "high", "low", "close", "volume", "close_time", "trades"},
+    "fundingRate": {"time", "rate"},
+}
 _TABLES = {"aggTrades": "trades", "trades": "trades", "klines": "candles", "fundingRate": "funding"}
 
 
@@ -58,16 +64,23 @@ def find(path: Path, exchange: str | None, symbol: str | None) -> list[Part] | N
         )
     has_names = not lines[0][0].strip().isdigit()
     width = len(lines[0])
+    names = _COLUMNS[kind][:width]
+    timed = "start" if kind == "klines" else "time"
+    if not _NEEDED[kind] <= set(names):
+        raise DataError(
+            "too few columns",
+            file=path,
+            row=0,
+            value=",".join(lines[0]),
+            expected=",".join(_COLUMNS[kind]),
+            remedy="download it again",
+        )
     market = exchange or _market(path, prefix, native, kind, width)
     spelled = to_lake(symbol) if symbol else spelling.binance(market, native)
     series = Series(_TABLES[kind], market, spelled)
-    time = (
-        lines[has_names][_COLUMNS[kind].index("start" if kind == "klines" else "time")]
-        if len(lines) > has_names
-        else "empty"
-    )
+    first = lines[has_names] if len(lines) > has_names else []
+    time = dict(zip(names, first, strict=False)).get(timed, "no rows")
     name = f"{FORMAT}/{path.name}@{time}"
-    names = _COLUMNS[kind][:width]
     skip = int(has_names)
     parse = {"klines": _candles, "fundingRate": _funding}.get(kind, _trades)
     return Recording(path, name, [series], partial(parse, series, names, skip)).parts()

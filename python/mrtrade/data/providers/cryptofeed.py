@@ -6,6 +6,7 @@ are taken. Connections come one after the other, not interleaved by time.
 """
 
 import json
+import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -18,9 +19,12 @@ from mrtrade.data.providers.coinbase_stream import CoinbaseStream
 from mrtrade.data.providers.lines import UNREADABLE, first_lines, opened
 from mrtrade.data.providers.okx_stream import OkxStream
 from mrtrade.data.providers.recording import Parsed, Part, Recording, Refusal, Series
+from mrtrade.errors import ConfigError
+from mrtrade.instruments import to_lake
 
 FORMAT = "cryptofeed"
 
+_HEADER = re.compile(rb'\{\s*"t"\s*:\s*"header"')
 _BINANCE = ("BINANCE", "BINANCE_FUTURES", "BINANCE_DELIVERY")
 _BOOKS = {"l2_book": ("book_delta_v2", "book_seed"), "trades": ("trades",)}
 _OF_BINANCE = {
@@ -43,13 +47,14 @@ Handler = Callable[[dict[str, Any], int], None]
 def find(path: Path, exchange: str | None, symbol: str | None) -> list[Part] | None:
     """Return the series of a capture; None if the file is none, or of an exchange not known."""
     beginning = first_lines(path, 1)
-    if not beginning or not beginning[0].startswith(b'{"t":"header"'):
+    if not beginning or not _HEADER.match(beginning[0]):
         return None
     try:
         header = json.loads(beginning[0])
         market, asked = header["exchange"], header["config"]
         time = _ns(header["recorded"])
-    except _BAD:
+        asked = {channel: [to_lake(one) for one in symbols] for channel, symbols in asked.items()}
+    except (*_BAD, ConfigError):
         return None
     if market not in _TABLES_OF:
         return None

@@ -1,5 +1,6 @@
 """CSV files a block at a time, every line taken or refused with its number."""
 
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
@@ -16,6 +17,8 @@ BLOCK_BYTES = 1 << 23
 """Text parsed at a time."""
 
 INT, FLOAT, TEXT, FLAG = pa.int64(), pa.float64(), pa.string(), pa.bool_()
+
+_AS_ASCII = bytes(at if at < 128 else ord("?") for at in range(256))
 
 Bools = npt.NDArray[np.bool_]
 
@@ -65,6 +68,19 @@ def read_csv(
         out.refusals.append(Refusal(number, f"the file is cut off or broken: {error}", ""))
 
 
+class _Ascii(io.RawIOBase):
+    """A file whose bytes are text: ``?`` stands for those that are none in any of these formats."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1, /) -> bytes:
+        return self._file.read(size).translate(_AS_ASCII)
+
+
 def _blocks(
     file: IO[bytes],
     names: Sequence[str],
@@ -72,7 +88,7 @@ def _blocks(
     refuse_short: object,
 ) -> Iterator[pa.Table]:
     reader = pa_csv.open_csv(
-        pa.PythonFile(file, mode="r"),
+        pa.PythonFile(_Ascii(file), mode="r"),
         # One thread: only then are the numbers of bad lines known.
         read_options=pa_csv.ReadOptions(
             use_threads=False, block_size=BLOCK_BYTES, column_names=list(names)

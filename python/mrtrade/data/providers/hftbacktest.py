@@ -21,6 +21,7 @@ from mrtrade.instruments import to_lake
 FORMAT = "hftbacktest"
 
 _LINE = re.compile(rb"(\d{13}|\d{16}|\d{19}) \{")
+_OF_ALL = "!"  # begins the names of streams of all symbols
 _STREAM = b' {"stream":"'
 _UNITS = {13: 1_000_000, 16: 1_000, 19: 1}
 _BAD = (ValueError, KeyError, TypeError, AttributeError, IndexError)
@@ -40,6 +41,7 @@ def find(path: Path, exchange: str | None, symbol: str | None) -> list[Part] | N
             expected="a depth update or a trade within the first 500 lines",
             remedy="say it: --exchange BINANCE, BINANCE_FUTURES or BINANCE_DELIVERY",
         )
+    streams = {stream for stream in streams if not stream.startswith(_OF_ALL)}
     natives = sorted({stream.partition("@")[0].upper() for stream in streams})
     if symbol is not None and len(natives) == 1:
         symbols = {natives[0]: to_lake(symbol)}
@@ -53,8 +55,8 @@ def find(path: Path, exchange: str | None, symbol: str | None) -> list[Part] | N
                 series.append(Series(table, market, symbols[native.upper()]))
     if not series:
         return None
-    time, _ = _split(beginning[0])
-    name = f"{FORMAT}/{path.name}@{time}"
+    time, _, _ = beginning[0].partition(b" ")
+    name = f"{FORMAT}/{path.name}@{time.decode()}"
     return Recording(path, name, series, partial(_parse, market, symbols)).parts()
 
 
@@ -109,7 +111,9 @@ def _parse(market: str, symbols: dict[str, str], path: Path, out: Parsed) -> Non
                     continue
                 try:
                     received, message = _split(line)
-                    if "data" in message:
+                    if str(message.get("stream", "")).startswith(_OF_ALL):
+                        out.passed_over[message["stream"]] += 1
+                    elif "data" in message:
                         stream.message(received, message["data"])
                     elif "lastUpdateId" in message:
                         [symbol] = symbols.values()

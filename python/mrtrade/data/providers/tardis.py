@@ -48,9 +48,17 @@ def find(path: Path, exchange: str | None, symbol: str | None) -> list[Part] | N
     lines = [line.decode("utf-8", "replace") for line in first_lines(path, 2)]
     if not lines or lines[0] not in (_BOOK, _TRADES):
         return None
-    if len(lines) < 2:
-        raise DataError("no rows", file=path, expected="at least one", remedy="download it again")
-    venue, native, _, time = lines[1].split(",")[:4]
+    first = lines[1].split(",") if len(lines) > 1 else []
+    if len(first) < 8:
+        raise DataError(
+            "no first row that says what it is of",
+            file=path,
+            row=1,
+            value=",".join(first),
+            expected=lines[0],
+            remedy="download it again",
+        )
+    venue, native, _, time = first[:4]
     market = exchange or EXCHANGES.get(venue, venue.upper().replace("-", "_"))
     spelled = to_lake(symbol) if symbol else _symbol(venue, market, native)
     name = f"{FORMAT}/{path.name}@{time}"

@@ -334,7 +334,7 @@ class Times:
             f"95 % {delays['p95']:,.1f}"
         )
         if delays["negative"]:
-            text += f"; {share_text(delays['negative'])} below 0"
+            text += f"; {share_text(delays['negative'])} negative"
         if not np.isnan(delays["drift"]):
             text += f"; drift {delays['drift']:+.2f} ms/h"
         severity: Severity = "info"

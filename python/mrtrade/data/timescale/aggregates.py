@@ -20,6 +20,9 @@ AGGREGATES = {
 """Table of ours -> aggregates of its rows, finest first: a coarser one is made of a finer."""
 
 _LOG = logging.getLogger("mrtrade")
+_REFRESH = (
+    "CALL refresh_continuous_aggregate(%s, %s::date::timestamptz, (%s::date + 1)::timestamptz)"
+)
 _KEY = advisory_key("refresh")  # one at a time: TimescaleDB refuses two of one aggregate
 
 
@@ -38,28 +41,34 @@ def may_refresh(connection: Connection) -> bool:
 
 
 def refresh(connection: Connection) -> int:
-    """Bring the days that were noted up to date; returns how many there were."""
+    """Bring the days that were noted up to date; returns how many there were.
+
+    A day that cannot be stays noted; its error is raised when all others are done.
+    """
     done = 0
+    failed: psycopg.Error | None = None
     connection.execute("SELECT pg_advisory_lock(%s)", [_KEY])
     try:
-        for table in AGGREGATES:
-            noted = connection.execute(
-                "SELECT day, array_agg(refresh_id) FROM refreshes WHERE table_name = %s "
-                "GROUP BY day ORDER BY day",
-                [table],
-            ).fetchall()
-            for day, numbers in noted:
+        noted = connection.execute(
+            "SELECT table_name, day, array_agg(refresh_id) FROM refreshes "
+            "GROUP BY table_name, day ORDER BY table_name, day"
+        ).fetchall()
+        for table, day, numbers in noted:
+            try:
                 for name in AGGREGATES[table]:
-                    connection.execute(
-                        "CALL refresh_continuous_aggregate(%s, %s::date::timestamptz, "
-                        "(%s::date + 1)::timestamptz)",
-                        [name, day, day],
-                    )
+                    connection.execute(_REFRESH, [name, day, day])
+            except psycopg.Error as error:
+                if connection.closed:
+                    raise
+                failed = failed or error
+            else:
                 connection.execute("DELETE FROM refreshes WHERE refresh_id = ANY(%s)", [numbers])
                 done += 1
     finally:
         if not connection.closed:
             connection.execute("SELECT pg_advisory_unlock(%s)", [_KEY])
+    if failed is not None:
+        raise failed
     return done
 
 

@@ -61,7 +61,7 @@ def windows(partition: Partition, low: int, high: int) -> Iterator[Window]:
     times = [*partition.mark_times.tolist(), entry.last_received // 1_000 + 1]
     low_us, high_us = low // 1_000, -(-high // 1_000)
     for (first, end), (start_us, end_us) in zip(pairwise(rows), pairwise(times), strict=True):
-        if start_us >= low_us and end_us <= high_us:
+        if start_us * 1_000 >= low and end_us * 1_000 <= high:
             yield Window(partition, start_us, end_us, first, end - first)
         elif start_us < high_us and end_us > low_us:
             yield Window(partition, max(start_us, low_us), min(end_us, high_us), None, None)

@@ -1,9 +1,7 @@
 """The store on a server: TimescaleDB, or PostgreSQL without it."""
 
-import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -26,6 +24,7 @@ from mrtrade.data.timescale.locks import Writers
 from mrtrade.data.timescale.migrations import is_set_up, pending
 from mrtrade.data.timescale.reading import Reader
 from mrtrade.data.timescale.settings import TimescaleSettings, load_settings
+from mrtrade.data.timescale.spool import spooled
 from mrtrade.errors import StoreError
 from mrtrade.instruments import from_lake, to_lake
 
@@ -250,7 +249,7 @@ class TimescaleStore:
             sources = tuple(one for held in stored for one in held.entry.sources) + sources
             reader = Reader(self._connections, shape, shape.schema.names, low, high)
             kept = (chunk.rows for chunk in reader.chunks(stored))
-            with _spooled(shape.schema, merge_sorted([kept, *tables])) as rows:
+            with spooled(shape.schema, merge_sorted([kept, *tables])) as rows:
                 return self._replace(connection, shape, series, day, sources, rows)
 
     def _replace(
@@ -393,20 +392,3 @@ def _copy(shape: Layout, packer: Packer) -> sql.Composed:
     return sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(
         sql.Identifier(shape.name), sql.SQL(", ").join(map(sql.Identifier, packer.names))
     )
-
-
-@contextmanager
-def _spooled(schema: pa.Schema, tables: Iterator[pa.Table]) -> Iterator[Iterator[pa.Table]]:
-    """Give out rows again that were put aside: what they are made of is read to its end first.
-
-    A merge reads the stored rows; a transaction that waited for them would hold its locks for as
-    long as the sources take to be read, and on a server with a single backend for ever.
-    """
-    with tempfile.TemporaryDirectory(prefix="mrtrade-") as folder:
-        path = Path(folder) / "rows.arrow"
-        options = pa.ipc.IpcWriteOptions(compression="lz4")
-        with pa.ipc.new_stream(path, schema, options=options) as writer:
-            for rows in tables:
-                writer.write_table(rows)
-        with pa.ipc.open_stream(pa.memory_map(str(path))) as reader:
-            yield (pa.Table.from_batches([batch]) for batch in reader)
