@@ -330,7 +330,7 @@ store.close()
 ROUNDS = 8
 
 
-@at(*PLACES)
+@at("parquet", "s3", "native", "plain")  # WASM: all connections are one session, and hold its locks
 def test_writers_at_the_same_time_lose_and_double_nothing(place, tmp_path, pytestconfig):
     """Two processes add to the same day in turns, and bring in the same file."""
     put(tmp_path / "lake", "trades", trades(*[(i, "buy", 1, 100, str(i)) for i in range(2_000)]))
