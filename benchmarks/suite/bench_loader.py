@@ -6,7 +6,7 @@ from mrcore.market import SyntheticMarket
 from mrtrade.data.cache import FrameCache
 from mrtrade.data.ingest import ingest
 from mrtrade.data.loader import DataLoader
-from mrtrade.data.store import open_store
+from mrtrade.data.stores import open_store
 from mrtrade.data.synthetic import write_lake
 
 BTC = "BTC/USDT"

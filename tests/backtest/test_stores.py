@@ -11,7 +11,7 @@ from mrtrade.backtest import run
 from mrtrade.backtest.result import OUTPUTS
 from mrtrade.data.ingest import ingest
 from mrtrade.data.loader import DataLoader
-from mrtrade.data.store import open_store
+from mrtrade.data.stores import open_store
 from mrtrade.data.tape import load_tape
 from mrtrade.instruments import instrument
 

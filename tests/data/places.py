@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from mrtrade.data.store import Entry, Store, open_store
+from mrtrade.data.store import Entry, Store
+from mrtrade.data.stores import open_store
 
 from ..servers import Server
 

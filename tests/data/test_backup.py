@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 
-from mrtrade.data.store import open_store
+from mrtrade.data.stores import open_store
 from mrtrade.data.timescale import load_settings
 from mrtrade.data.timescale.backup import backup, restore
 from mrtrade.errors import StoreError

@@ -16,7 +16,8 @@ import psycopg
 import pyarrow as pa
 import pytest
 
-from mrtrade.data.store import Source, open_store
+from mrtrade.data.store import Source
+from mrtrade.data.stores import open_store
 from mrtrade.data.timescale import TimescaleSettings, TimescaleStore, load_settings
 from mrtrade.data.timescale.roles import make_roles
 from mrtrade.errors import BusyError, ConfigError, StoreError
@@ -145,7 +146,8 @@ def test_a_read_goes_on_where_the_server_came_back(place):
 
 CLIENT = """
 import os, signal, sys
-from mrtrade.data.store import Source, open_store
+from mrtrade.data.store import Source
+from mrtrade.data.stores import open_store
 from tests.data.lake import DAY
 from tests.data.test_faults_db import HERE, write
 from tests.data.places import *

@@ -63,6 +63,12 @@ def test_a_cut_connection_is_resumed_where_it_broke(stub, provider, pauses, kind
     assert len(pauses) == 2
 
 
+def test_patience_lasts_while_anything_comes(stub, provider, rows, pauses):
+    stub.fail("short", times=ATTEMPTS + 2, match=".parquet", after=25_000)
+    assert fetch_one(provider).path.read_bytes() == to_bytes(rows)
+    assert max(pauses) <= 0.25
+
+
 def test_a_part_left_by_an_ended_process_is_gone_on_from(stub, provider, rows, pauses):
     (day,) = plan(provider)
     stub.fail("short", times=1, match=".parquet", after=100_000)

@@ -165,7 +165,8 @@ def test_a_row_of_book_that_is_none_is_passed_over(stub, provider, market):
     crossed, empty, *rest = market.books
     crossed = (*crossed[:3], 2_000.0, *crossed[4:])
     empty = (*empty[:3], *[float("nan")] * 40, *empty[43:])
-    market.books = [crossed, empty, *rest]
+    older = (*rest[0][:1], crossed[1] - 20, 9_990, *rest[0][3:])  # of before the first delta
+    market.books = [older, crossed, empty, *rest]
     market.put(stub)
     rows = rows_in(provider.seed(plan(provider)))
     assert rows[0]["sequence_number"] == 10_020

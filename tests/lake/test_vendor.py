@@ -47,7 +47,7 @@ def test_both_clients_give_equal_frames(stub, here, table, monkeypatch, capfd):
     assert frames[0]["received_time"].dtype == "int64"
     assert capfd.readouterr() == ("", "")
     assert os.listdir() == []
-    assert (here / "cache" / ".lake_cache").is_dir()
+    assert list((here / "cache" / ".lake_cache" / "boto").iterdir())
 
 
 def test_oddities_come_out_equal(stub, here):
@@ -213,6 +213,7 @@ def test_without_lakeapi_the_frame_is_the_same(stub, here, monkeypatch):
         CryptoLakeProvider(here, client="s4")
 
 
+@pytest.mark.filterwarnings("ignore")  # it warns of pandas 3
 def test_what_lakeapi_does_by_itself(stub, here):
     """The holes that this package is here to close; if one closes by itself, this says so."""
     put_day(stub, "funding", DAYS[0])

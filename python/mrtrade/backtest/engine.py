@@ -102,7 +102,7 @@ def run(
     `mrtrade.backtest.presets`: targets that are known beforehand are the same there; a strategy
     that is asked decision by decision starts afresh, and sees another account.
     """
-    from mrtrade.data.store import open_store
+    from mrtrade.data.stores import open_store
     from mrtrade.strategies import make_strategy
 
     wall, cpu = time.perf_counter(), time.process_time()

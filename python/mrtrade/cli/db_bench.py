@@ -19,7 +19,7 @@ def bench(
 
     from mrtrade.cli.console import make_console
     from mrtrade.data.bench import bench as run
-    from mrtrade.data.store import open_store
+    from mrtrade.data.stores import open_store
 
     console = make_console()
     with closing(open_store(store)) as opened, console.status("making a day") as status:

@@ -69,7 +69,7 @@ def download(
     from mrtrade.cli.download_text import offered, plan_lines, summary_lines
     from mrtrade.data.download import prepare
     from mrtrade.data.providers.lake import CryptoLakeProvider
-    from mrtrade.data.store import open_store
+    from mrtrade.data.stores import open_store
 
     console = make_console()
     provider = CryptoLakeProvider(sample=sample)

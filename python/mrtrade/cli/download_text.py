@@ -93,7 +93,7 @@ def plan_lines(plan: DownloadPlan, target: str) -> Iterator[Table | Text]:
             yield Text(f"disk: about {size(need.size)} of {size(need.free)} free, in {where}")
     if plan.to_fetch:
         yield Text(
-            f"quota: {size(plan.to_fetch)} are {plan.to_fetch / MONTHLY_QUOTA:.1%} of what an "
+            f"quota: {size(plan.to_fetch)} are {percent(plan.to_fetch / MONTHLY_QUOTA)} of what an "
             f"individual plan has a month ({size(MONTHLY_QUOTA)})"
         )
 
@@ -141,9 +141,9 @@ def summary_lines(report: DownloadReport) -> Iterator[Table | Text]:
             f"{sum(day.quarantined for day in days):,}",
         )
     yield table
-    yield from _listed(
-        "gaps", [gap_line(gap) for t in report.plan.tables for gap in report.gaps(t)]
-    )
+    if not report.stopped:  # else most of it is only not there yet
+        gaps = [gap_line(gap) for name in report.plan.tables for gap in report.gaps(name)]
+        yield from _listed("gaps", gaps)
     yield from _listed("failed", [f"{day.table} {day.day}" for day in report.failed])
     yield verdict(report)
 

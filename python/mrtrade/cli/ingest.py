@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 MAX_ROWS = 24
 
 #: Most findings shown, errors first.
-MAX_FINDINGS = 12
+MAX_FINDINGS = 8
 
 
 class OnBad(StrEnum):
@@ -89,7 +89,7 @@ def bring_in(
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     from mrtrade.data.ingest import ingest as run
-    from mrtrade.data.store import open_store
+    from mrtrade.data.stores import open_store
 
     began = perf_counter()
     with (

@@ -64,7 +64,7 @@ def migrate_questdb(
 
     from mrtrade.cli.console import make_console
     from mrtrade.data.questdb import Mapping, migrate, open_transport
-    from mrtrade.data.store import open_store
+    from mrtrade.data.stores import open_store
 
     mapping = Mapping.parse(tables or (), columns or (), values or (), symbols or (), symbol_column)
     console = make_console()

@@ -36,7 +36,7 @@ def sql(
     from contextlib import closing
 
     from mrtrade.data.sql import query as run
-    from mrtrade.data.store import open_store
+    from mrtrade.data.stores import open_store
     from mrtrade.errors import ConfigError
 
     if output and format is Format.TABLE:

@@ -61,7 +61,7 @@ def validate(
 
     from mrtrade.cli.console import make_console
     from mrtrade.data.quality.validate import validate_files, validate_store
-    from mrtrade.data.store import open_store
+    from mrtrade.data.stores import open_store
 
     console = make_console()
     with console.status("looking", spinner="line") as status:
@@ -119,7 +119,7 @@ def quarantine(
     from contextlib import closing
 
     from mrtrade.data.quality.validate import held
-    from mrtrade.data.store import open_store
+    from mrtrade.data.stores import open_store
 
     with closing(open_store(store)) as opened:
         listed = 0

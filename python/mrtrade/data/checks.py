@@ -15,7 +15,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mrtrade.clock import NS_PER_SECOND
-from mrtrade.data.columns import (
+from mrtrade.data.quality.findings import Finding
+from mrtrade.data.quality.quarantine import Fault, Refused, set_aside, standing_in, to_table
+from mrtrade.data.schemas import FIRST_SANE_NS, SIDES, TABLES, Column, Table
+from mrtrade.data.schemas.columns import (
+    FILLERS,
     UNREADABLE,
     accepts,
     converted,
@@ -23,10 +27,8 @@ from mrtrade.data.columns import (
     is_text,
     missing_value,
     readable_cells,
+    source_columns,
 )
-from mrtrade.data.quality.findings import Finding
-from mrtrade.data.quality.quarantine import Fault, Refused, set_aside, standing_in, to_table
-from mrtrade.data.schemas import FIRST_SANE_NS, SIDES, TABLES, Column, Table
 from mrtrade.errors import DataError
 from mrtrade.instruments import from_lake
 
@@ -189,26 +191,9 @@ class Checker:
         self._faults: list[Fault] = []  # of the batch at hand
         self.unsorted = 0
         self._back = (0, 0, 0)  # first and last time of rows out of order, longest step back
-        names = [table.raw_names.get(name, name) for name in schema.names]
-        self._source = dict(zip(names, schema.names, strict=True))
-        if len(self._source) < len(names):
-            twice = next(name for name in names if names.count(name) > 1)
-            raise DataError(
-                "column given twice, in the raw and in the lakeapi spelling",
-                file=file,
-                key=twice,
-                remedy="keep one of them",
-            )
+        self._source = source_columns(table, schema, file)
         for column in table.columns:
-            if column.name not in self._source:
-                if not column.gaps:
-                    raise DataError(
-                        f"missing column {column.name}",
-                        file=file,
-                        expected=f"the columns of {table.name}: {', '.join(table.schema.names)}",
-                        remedy="download the file again, or rename its columns",
-                    )
-            else:
+            if column.name in self._source:
                 self._check_type(column, schema.field(self._source[column.name]).type)
         self.unknown = tuple(
             name
@@ -317,7 +302,7 @@ class Checker:
         if raw.null_count or values.null_count:
             # Of a column without gaps these are refused already; the value then says nothing.
             given = values.is_valid().to_numpy() & raw.is_valid().to_numpy()
-            filler = missing if column.gaps else _FILLERS[str(column.type)]
+            filler = missing if column.gaps else FILLERS[str(column.type)]
             if filler is not None:
                 values = values.fill_null(pa.scalar(filler, column.type))
         if column.lowest is not None:
@@ -411,10 +396,6 @@ class Checker:
                 max(longest, int(-steps[back].min())),
             )
         self._last_received = int(received[-1])
-
-
-# What stands for a value that was refused, until its row is taken out.
-_FILLERS: dict[str, Any] = {"double": float("nan"), "int64": 0, "bool": False, "string": ""}
 
 
 def _null(_: int) -> str:

@@ -23,7 +23,8 @@ from mrtrade.data.book_snapshots import write_snapshots
 from mrtrade.data.cache import FrameCache
 from mrtrade.data.frames import frame_of_events
 from mrtrade.data.schemas import BOOK_DEPTH
-from mrtrade.data.store import Entry, Store, open_store
+from mrtrade.data.store import Entry, Store
+from mrtrade.data.stores import open_store
 from mrtrade.errors import ConfigError
 from mrtrade.instruments import user_symbol, venue
 

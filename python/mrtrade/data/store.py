@@ -1,6 +1,5 @@
 """What a store of recorded data is, whatever keeps it."""
 
-import os
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -89,7 +88,7 @@ class Store(Protocol):
     Attributes
     ----------
     url : str
-        What `open_store` opens it again with; never holds a password.
+        What `mrtrade.data.stores.open_store` opens it again with; never holds a password.
     """
 
     url: str
@@ -200,33 +199,3 @@ class Store(Protocol):
     def close(self) -> None:
         """Free what the store holds: connections, locks. It can not be used any more."""
         ...
-
-
-def open_store(url: str | os.PathLike[str]) -> Store:
-    """Open a store by its address.
-
-    Parameters
-    ----------
-    url : str or path
-        =============================  =====================================================
-        ``store``, ``/data/store``     `ParquetStore` in a folder, made at the first write
-        ``s3://bucket/prefix``         `ParquetStore` on S3 or what speaks like it
-        ``timescale``                  `TimescaleStore` as ``config/timescaledb.yaml`` says
-        ``timescale:FILE.yaml``        the same from another file
-        ``postgresql://user@host/db``  `TimescaleStore`; the password from the environment
-        =============================  =====================================================
-
-    Raises
-    ------
-    StoreError
-        If there is no such store, or it cannot be reached.
-    """
-    text = os.fspath(url)
-    scheme = text.partition(":")[0]
-    if scheme in ("timescale", "postgresql", "postgres"):
-        from mrtrade.data.timescale import TimescaleStore
-
-        return TimescaleStore(text)
-    from mrtrade.data.parquet import ParquetStore
-
-    return ParquetStore(text)

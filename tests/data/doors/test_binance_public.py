@@ -3,7 +3,7 @@ recorded day is in `test_recordings`."""
 
 import pytest
 
-from mrtrade.data.store import open_store
+from mrtrade.data.stores import open_store
 from mrtrade.errors import DataError
 
 from .files import brought_in, column, packed, read

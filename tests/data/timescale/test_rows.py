@@ -6,10 +6,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from mrtrade.data.digest import Digest
 from mrtrade.data.schemas import SQL_NAMES, TABLES
 from mrtrade.data.timescale import ledger
 from mrtrade.data.timescale.connection import connect
-from mrtrade.data.timescale.digest import Digest
 from mrtrade.data.timescale.layout import layout
 from mrtrade.data.timescale.reading import windows
 from mrtrade.errors import StoreError

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mrtrade.data.store import open_store
+from mrtrade.data.stores import open_store
 from mrtrade.data.timescale import TimescaleSettings, load_settings
 from mrtrade.errors import ConfigError
 

@@ -21,7 +21,8 @@ from mrtrade.data.download.quality import Quality
 from mrtrade.data.download.report import DayReport, DownloadReport, Gap
 from mrtrade.data.download.run import Download, Progress, State
 from mrtrade.data.providers.lake import CryptoLakeProvider
-from mrtrade.data.store import Store, open_store
+from mrtrade.data.store import Store
+from mrtrade.data.stores import open_store
 from mrtrade.errors import ConfigError
 
 __all__ = [

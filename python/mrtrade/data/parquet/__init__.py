@@ -9,7 +9,6 @@
 ======================  ========================================================================
 """
 
-from mrtrade.data.parquet.parts import split_days
 from mrtrade.data.parquet.store import ParquetStore
 
-__all__ = ["ParquetStore", "split_days"]
+__all__ = ["ParquetStore"]

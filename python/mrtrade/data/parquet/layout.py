@@ -9,9 +9,9 @@ import json
 import re
 from typing import Any
 
-from mrtrade.data.schemas import TABLES, Table
+from mrtrade.data.schemas import known_table
 from mrtrade.data.store import Entry, Source
-from mrtrade.errors import ConfigError, StoreError
+from mrtrade.errors import ConfigError
 from mrtrade.instruments import from_lake, to_lake
 
 PART = "part.parquet"
@@ -21,13 +21,6 @@ ALL_PARTS = f"*/exchange=*/symbol=*/dt=*/{PART}"
 """Pattern of the keys of all parts."""
 
 _EXCHANGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # it names a folder
-
-
-def known_table(name: str) -> Table:
-    """Return a table by its name."""
-    if name not in TABLES:
-        raise StoreError("unknown table", value=name, expected=f"one of {', '.join(TABLES)}")
-    return TABLES[name]
 
 
 def known_exchange(name: str) -> str:

@@ -6,11 +6,9 @@ a million rows carry statistics, so that a reader of a part of a day skips the r
 a checksum, so that a bit that fell over is an error and never a price.
 """
 
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mrtrade.clock import NS_PER_DAY, utc_day
 from mrtrade.data.parquet.files_local import told
 from mrtrade.data.schemas import Table
 from mrtrade.data.store import Source
@@ -119,23 +116,3 @@ def times(group: Any) -> tuple[int, int]:
     """Return the first and last received_time of a row group, from its statistics."""
     statistics = group.column(1).statistics  # received_time is the second column of every table
     return int(statistics.min), int(statistics.max)
-
-
-def split_days(rows: pa.Table) -> tuple[list[tuple[int, int]], list[str]]:
-    """Return the (first, end) rows of each UTC day of sorted rows, and the days."""
-    received = rows["received_time"].to_numpy()
-    days = np.unique(received // NS_PER_DAY)
-    cuts = np.searchsorted(received, np.append(days, days[-1:] + 1) * NS_PER_DAY)
-    spans = [(int(a), int(b)) for a, b in pairwise(cuts)]
-    return spans, [utc_day(int(day) * NS_PER_DAY) for day in days]
-
-
-def digest_of_rows(rows: pa.Table) -> str:
-    """Return the SHA-256 of rows that came from no file."""
-    digest = hashlib.sha256()
-    for column in rows.columns:
-        if pa.types.is_string(column.type):
-            digest.update("\0".join(map(str, column.to_pylist())).encode())
-        else:
-            digest.update(column.to_numpy().tobytes())
-    return digest.hexdigest()

@@ -18,19 +18,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mrtrade.clock import NS_PER_DAY, Scalar, to_ns
-from mrtrade.data.checks import Checker
 from mrtrade.data.merge import merge_sorted
 from mrtrade.data.parquet import layout
 from mrtrade.data.parquet.files import Files, R, ReplacedError
 from mrtrade.data.parquet.files_local import LocalFiles
 from mrtrade.data.parquet.parts import (
-    digest_of_rows,
     read_part,
     sources_of,
-    split_days,
     times,
     write_part,
 )
+from mrtrade.data.rows import write_rows
+from mrtrade.data.schemas import known_table
 from mrtrade.data.store import Chunk, Entry, Series, Source
 from mrtrade.errors import StoreError
 from mrtrade.instruments import to_lake
@@ -190,26 +189,7 @@ class ParquetStore:
         DataError
             If a row is wrong; nothing is written then.
         """
-        if isinstance(rows, pd.DataFrame):
-            rows = pa.Table.from_pandas(rows, preserve_index=False)
-        where = f"<{table} {exchange} {symbol}>"
-        checker = Checker(
-            layout.known_table(table), where, exchange.upper(), to_lake(symbol), rows.schema
-        )
-        checked = checker(rows)
-        cuts, days = split_days(checked)
-        digest = digest_of_rows(checked)
-        source = Source(f"rows-{digest[:16]}", checked.nbytes, digest, tuple(days))
-        written = []
-        with self.writing():
-            held = self.days(table, exchange, symbol)
-            for day, (a, b) in zip(days, cuts, strict=True):
-                stored = day in held
-                if stored and source in self._entry(table, exchange, symbol, day).sources:
-                    continue
-                stream = (source, iter([checked.slice(a, b - a)]))
-                written.append(self.write_day(table, exchange, symbol, day, [stream], keep=stored))
-        return written
+        return write_rows(self, table, exchange, symbol, rows)
 
     def write_day(
         self,
@@ -240,7 +220,7 @@ class ParquetStore:
                     start = to_ns(day)
                     stored = self.batches(table, exchange, symbol, start, start + NS_PER_DAY)
                     tables = [(chunk.rows for chunk in stored), *tables]
-                write_part(path, layout.known_table(table), sources, merge_sorted(tables))
+                write_part(path, known_table(table), sources, merge_sorted(tables))
                 with path.open("rb") as made:
                     digest = hashlib.file_digest(made, "sha256").hexdigest()
             return self._entry(table, exchange, symbol, day, digest)
@@ -379,7 +359,7 @@ def _days_within(days: list[str], low: int, high: int) -> list[str]:
 
 
 def _schema(table: str, columns: Sequence[str] | None) -> pa.Schema:
-    schema = layout.known_table(table).schema
+    schema = known_table(table).schema
     return schema if columns is None else pa.schema([schema.field(name) for name in columns])
 
 

@@ -5,7 +5,7 @@ parsed once, whatever number of series and days are asked of it; rows wait in Ar
 memory does not depend on the length of the recording.
 """
 
-import shutil
+import mmap
 import tempfile
 import weakref
 from collections import Counter
@@ -63,7 +63,7 @@ class Refusal:
 
 
 class Spill:
-    """Rows of one series in a temporary file, which goes when the object does.
+    """Rows of one series in a temporary file, which goes with the object.
 
     Parameters
     ----------
@@ -79,13 +79,15 @@ class Spill:
     """
 
     def __init__(self, schema: pa.Schema) -> None:
-        folder = tempfile.mkdtemp(prefix="mrtrade-")
-        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
-        self._path = Path(folder, "rows.arrow")
+        # Has no name: its space is free again however the process ends.
+        self._file = tempfile.TemporaryFile(prefix="mrtrade-")
+        weakref.finalize(self, self._file.close)
         options = pa.ipc.IpcWriteOptions(compression="lz4")
         # A full disk is no fault of the file that is read, nor its end.
-        with told(self._path):
-            self._writer = pa.ipc.new_file(str(self._path), schema, options=options)
+        self._folder = Path(tempfile.gettempdir())
+        with told(self._folder):
+            sink = pa.PythonFile(self._file, "w")
+            self._writer = pa.ipc.new_file(sink, schema, options=options)
         self._spans: list[tuple[int, int]] = []  # first and last time of each batch
         self._last = 0
         self.steps_back = 0
@@ -104,7 +106,7 @@ class Spill:
                 self._last = int(times[-1])
                 self.rows += len(batch)
                 self._spans.append((int(times.min()), int(times.max())))
-                with told(self._path):
+                with told(self._folder):
                     self._writer.write_batch(batch)
 
     @property
@@ -115,8 +117,9 @@ class Spill:
 
     def close(self) -> None:
         """End the file; nothing can be added any more."""
-        with told(self._path):
+        with told(self._folder):
             self._writer.close()
+            self._file.flush()
 
     def read(self) -> Iterator[pa.Table]:
         """Yield the rows by received_time; of equal times, as they came.
@@ -125,7 +128,8 @@ class Spill:
         """
         order = sorted(range(len(self._spans)), key=lambda at: self._spans[at][0])
         open_: dict[int, pa.Table] = {}
-        with pa.memory_map(str(self._path)) as raw, pa.ipc.open_file(raw) as file:
+        raw = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
+        with pa.ipc.open_file(pa.py_buffer(raw)) as file:
             for nth, at in enumerate(order):
                 open_[at] = _by_time(pa.Table.from_batches([file.get_batch(at)]))
                 # Rows of this very moment may have others of it, in a batch to come, before them.

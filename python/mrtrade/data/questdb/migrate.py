@@ -5,17 +5,17 @@ checks, the same ledger. So a copy that was interrupted is resumed by running it
 twice leaves one copy.
 """
 
-import hashlib
 import tempfile
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mrtrade.clock import NS_PER_DAY, NS_PER_SECOND, Scalar, to_ns, utc_day
+from mrtrade.data.digest import Digest
 from mrtrade.data.ingest import OnBad, ingest
 from mrtrade.data.parquet import ParquetStore
 from mrtrade.data.questdb.mapping import Mapping
@@ -308,17 +308,9 @@ def _fetch(copy: _Copy, symbol: str, day_ns: int, expected: int, path: Path) -> 
 
 
 def _digest(store: Store, series: tuple[str, str, str], day: str) -> str:
-    """Return a sha256 over the columns of a partition, however it is cut into batches."""
+    """Return the fingerprint of a partition, however it is kept."""
     low = to_ns(day)
-    columns: dict[str, Any] = {}
+    digest = Digest(TABLES[series[0]].schema)
     for chunk in store.batches(*series, low, low + NS_PER_DAY):
-        for name in chunk.rows.schema.names:
-            digest = columns.setdefault(name, hashlib.sha256())
-            values = chunk.rows[name]
-            if pa.types.is_string(values.type):
-                for text in values.to_pylist():
-                    digest.update(b"\0" if text is None else f"\1{text}\0".encode())
-            else:
-                digest.update(values.to_numpy().tobytes())
-    parts = "".join(f"{name}:{digest.hexdigest()}" for name, digest in columns.items())
-    return hashlib.sha256(parts.encode()).hexdigest()
+        digest.add(chunk.rows)
+    return digest.sha256().hex()

@@ -8,7 +8,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mrtrade.data.timescale.layout import TEXT, Layout, texts
+from mrtrade.data.digest import texts
+from mrtrade.data.timescale.layout import TEXT, Layout
 
 HEADER = b"PGCOPY\n\xff\r\n\0" + b"\0" * 8
 TRAILER = b"\xff\xff"

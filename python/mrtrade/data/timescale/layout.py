@@ -13,20 +13,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mrtrade.data.schemas import SIDES, SQL_NAMES, TABLES, Column
-from mrtrade.errors import StoreError
+from mrtrade.data.digest import Texts
+from mrtrade.data.schemas import SIDES, SQL_NAMES, TABLES, Column, known_table
 
 Numbers = npt.NDArray[Any]
 
 EPOCH_US = 946_684_800_000_000
 """PostgreSQL counts microseconds from 2000-01-01, we from 1970."""
-
-
-class Texts(NamedTuple):
-    """A column of text: UTF-8 bytes of all its values, and how many each has (-1: null)."""
-
-    lengths: npt.NDArray[np.int32]
-    values: npt.NDArray[np.uint8]
 
 
 class Part(NamedTuple):
@@ -93,23 +86,8 @@ class Layout:
 
 def layout(table: str) -> Layout:
     """Return the layout of a table."""
-    if table not in TABLES:
-        raise StoreError("unknown table", value=table, expected=f"one of {', '.join(TABLES)}")
-    columns = tuple((column, _parts(table, column)) for column in TABLES[table].columns)
+    columns = tuple((column, _parts(table, column)) for column in known_table(table).columns)
     return Layout(table, SQL_NAMES[table], columns)
-
-
-def texts(array: pa.Array) -> Texts:
-    """Return lengths and bytes of an array of text."""
-    filled = array.fill_null("") if array.null_count else array
-    offsets = np.frombuffer(filled.buffers()[1], np.int32)
-    offsets = offsets[filled.offset : filled.offset + len(filled) + 1]
-    lengths = np.diff(offsets)
-    if array.null_count:
-        lengths[array.is_null().to_numpy(zero_copy_only=False)] = -1
-    data = filled.buffers()[2]
-    whole = np.empty(0, np.uint8) if data is None else np.frombuffer(data, np.uint8)
-    return Texts(lengths, whole[offsets[0] : offsets[-1]])
 
 
 def _is_clock(column: Column) -> bool:

@@ -21,9 +21,10 @@ import numpy as np
 import numpy.typing as npt
 from psycopg import sql
 
+from mrtrade.data.digest import Texts
 from mrtrade.data.store import Chunk
 from mrtrade.data.timescale.connection import Connection, Connections
-from mrtrade.data.timescale.layout import TEXT, Layout, Part, Texts
+from mrtrade.data.timescale.layout import TEXT, Layout, Part
 from mrtrade.data.timescale.ledger import Partition
 from mrtrade.errors import StoreError
 

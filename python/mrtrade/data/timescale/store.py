@@ -9,15 +9,13 @@ import pyarrow as pa
 from psycopg import sql
 
 from mrtrade.clock import Scalar, to_ns
-from mrtrade.data.checks import Checker
+from mrtrade.data.digest import Digest
 from mrtrade.data.merge import merge_sorted
-from mrtrade.data.parquet import split_days
-from mrtrade.data.schemas import TABLES
+from mrtrade.data.rows import write_rows
 from mrtrade.data.store import Chunk, Entry, Series, Source
 from mrtrade.data.timescale import aggregates, ledger
 from mrtrade.data.timescale.connection import Connection, Connections, connect, told
 from mrtrade.data.timescale.copying import HEADER, TRAILER, Packer
-from mrtrade.data.timescale.digest import Digest
 from mrtrade.data.timescale.edition import Edition, find_edition
 from mrtrade.data.timescale.layout import Layout, layout
 from mrtrade.data.timescale.locks import Writers
@@ -200,27 +198,7 @@ class TimescaleStore:
         DataError
             If a row is wrong; nothing is written then.
         """
-        if isinstance(rows, pd.DataFrame):
-            rows = pa.Table.from_pandas(rows, preserve_index=False)
-        shape = layout(table)
-        where = f"<{table} {exchange} {symbol}>"
-        checker = Checker(TABLES[table], where, exchange.upper(), to_lake(symbol), rows.schema)
-        checked = checker(rows)
-        cuts, days = split_days(checked)
-        digest = Digest(shape.schema)
-        digest.add(checked)
-        sha256 = digest.sha256().hex()
-        source = Source(f"rows-{sha256[:16]}", digest.size, sha256, tuple(days))
-        written = []
-        with self.writing([(table, exchange, symbol)]):
-            stored = {entry.day: entry for entry in self.entries(table, exchange, symbol)}
-            for day, (a, b) in zip(days, cuts, strict=True):
-                if day in stored and source in stored[day].sources:
-                    continue
-                stream = (source, iter([checked.slice(a, b - a)]))
-                entry = self.write_day(table, exchange, symbol, day, [stream], keep=day in stored)
-                written.append(entry)
-        return written
+        return write_rows(self, table, exchange, symbol, rows)
 
     def write_day(
         self,

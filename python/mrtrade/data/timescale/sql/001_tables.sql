@@ -35,7 +35,7 @@ CREATE TABLE partitions (
 );
 COMMENT ON TABLE partitions IS 'The manifest: what is stored, and which files it came from';
 COMMENT ON COLUMN partitions.size IS 'Bytes of the values';
-COMMENT ON COLUMN partitions.sha256 IS 'Of the values: mrtrade.data.timescale.digest';
+COMMENT ON COLUMN partitions.sha256 IS 'Of the values: mrtrade.data.digest';
 COMMENT ON COLUMN partitions.mark_rows IS 'First row, about every 65,536th, of a microsecond';
 COMMENT ON COLUMN partitions.mark_times IS 'Its received_time, microseconds since 1970';
 

@@ -1,13 +1,53 @@
 """What a column of a source may be, and how it becomes one of ours."""
 
+from collections.abc import Mapping
+from os import PathLike
+from types import MappingProxyType
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from mrtrade.data.schemas import Column
+from mrtrade.data.schemas.tables import Column, Table
+from mrtrade.errors import DataError
 
 UNREADABLE = (pa.ArrowInvalid, pa.ArrowNotImplementedError)
 """What `converted` raises where a cell cannot be what the column is of."""
+
+
+FILLERS: Mapping[str, Any] = MappingProxyType(
+    {"double": float("nan"), "int64": 0, "bool": False, "string": ""}
+)
+"""Type -> what stands for a value that was refused, until its row is taken out."""
+
+
+def source_columns(table: Table, schema: pa.Schema, file: str | PathLike[str]) -> Mapping[str, str]:
+    """Return names of columns as ours -> as a source spells them.
+
+    Raises
+    ------
+    DataError
+        If one is there twice, in both spellings, or one is missing that must be there.
+    """
+    names = [table.raw_names.get(name, name) for name in schema.names]
+    spelled = dict(zip(names, schema.names, strict=True))
+    if len(spelled) < len(names):
+        raise DataError(
+            "column given twice, in the raw and in the lakeapi spelling",
+            file=file,
+            key=next(name for name in names if names.count(name) > 1),
+            remedy="keep one of them",
+        )
+    for column in table.columns:
+        if column.name not in spelled and not column.gaps:
+            raise DataError(
+                f"missing column {column.name}",
+                file=file,
+                expected=f"the columns of {table.name}: {', '.join(table.schema.names)}",
+                remedy="download the file again, or rename its columns",
+            )
+    return spelled
 
 
 def converted(column: Column, values: pa.ChunkedArray) -> pa.ChunkedArray:

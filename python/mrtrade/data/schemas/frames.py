@@ -12,9 +12,9 @@ import pandas as pd
 import pyarrow as pa
 
 from mrtrade.clock import to_ns
-from mrtrade.data.columns import is_time, missing_value
-from mrtrade.data.schemas import SIDES, TABLES, Column, Table
-from mrtrade.errors import ConfigError, StoreError
+from mrtrade.data.schemas.columns import is_time, missing_value
+from mrtrade.data.schemas.tables import SIDES, Column, Table, known_table
+from mrtrade.errors import ConfigError
 
 if TYPE_CHECKING:
     from pandera.pandas import Check, DataFrameSchema
@@ -64,8 +64,7 @@ def frame_schema(table: str) -> "DataFrameSchema":
     >>> len(frame_schema("open_interest").validate(rows))
     2
     """
-    if table not in TABLES:
-        raise StoreError("unknown table", value=table, expected=f"one of {', '.join(TABLES)}")
+    known = known_table(table)
     try:
         from pandera.pandas import Check, DataFrameSchema
         from pandera.pandas import Column as FrameColumn
@@ -74,7 +73,6 @@ def frame_schema(table: str) -> "DataFrameSchema":
             "schemas of frames need Pandera", remedy='pip install "mrtrade[validate]"'
         ) from error
 
-    known = TABLES[table]
     columns = {
         column.name: FrameColumn(
             None,

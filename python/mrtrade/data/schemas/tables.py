@@ -19,12 +19,10 @@ timestamps, and 0 in `origin_time` must stay what the exchange sent, "no time gi
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-if TYPE_CHECKING:
-    from pandera.pandas import DataFrameSchema
+from mrtrade.errors import StoreError
 
 RAW_NAMES: Mapping[str, str] = MappingProxyType(
     {
@@ -245,10 +243,14 @@ SQL_NAMES: Mapping[str, str] = MappingProxyType(
 """Table -> what it is called in SQL, by every store."""
 
 
-def frame_schema(table: str) -> "DataFrameSchema":
-    """Return the Pandera schema of a table's frames: `mrtrade.data.frame_rules.frame_schema`."""
-    from mrtrade.data.frame_rules import (
-        frame_schema as made,
-    )  # pandas and Pandera, only when asked for
+def known_table(name: str) -> Table:
+    """Return a table by its name.
 
-    return made(table)
+    Raises
+    ------
+    StoreError
+        If there is none.
+    """
+    if name not in TABLES:
+        raise StoreError("unknown table", value=name, expected=f"one of {', '.join(TABLES)}")
+    return TABLES[name]

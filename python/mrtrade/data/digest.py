@@ -1,4 +1,4 @@
-"""A fingerprint of the values of a partition that does not depend on how its rows were cut.
+"""A fingerprint of the values of rows that does not depend on how they were cut.
 
 sha256 of the sha256 of each column, columns in the order of the schema: numbers as little-endian
 bytes of 8, booleans as bytes of 0 and 1; text as the 4-byte lengths of its values (-1: null) and,
@@ -6,11 +6,31 @@ as a column of its own after that, their UTF-8 bytes.
 """
 
 import hashlib
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
-from mrtrade.data.timescale.layout import texts
+
+class Texts(NamedTuple):
+    """A column of text: UTF-8 bytes of all its values, and how many each has (-1: null)."""
+
+    lengths: npt.NDArray[np.int32]
+    values: npt.NDArray[np.uint8]
+
+
+def texts(array: pa.Array) -> Texts:
+    """Return lengths and bytes of an array of text."""
+    filled = array.fill_null("") if array.null_count else array
+    offsets = np.frombuffer(filled.buffers()[1], np.int32)
+    offsets = offsets[filled.offset : filled.offset + len(filled) + 1]
+    lengths = np.diff(offsets)
+    if array.null_count:
+        lengths[array.is_null().to_numpy(zero_copy_only=False)] = -1
+    data = filled.buffers()[2]
+    whole = np.empty(0, np.uint8) if data is None else np.frombuffer(data, np.uint8)
+    return Texts(lengths, whole[offsets[0] : offsets[-1]])
 
 
 class Digest:
