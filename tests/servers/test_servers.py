@@ -103,7 +103,7 @@ def test_s3_keeps_objects(server, database):
     client, bucket = server.client(), database(server)
     client.put_object(Bucket=bucket, Key="a/b", Body=b"content")
     assert client.get_object(Bucket=bucket, Key="a/b")["Body"].read() == b"content"
-    assert [one["Name"] for one in client.list_buckets()["Buckets"]] == [bucket]
+    assert bucket in [one["Name"] for one in client.list_buckets()["Buckets"]]
 
 
 def test_a_command_that_is_missing_is_named(monkeypatch):

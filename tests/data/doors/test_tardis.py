@@ -189,3 +189,21 @@ def test_rows_out_of_order_are_sorted_and_said_so(tmp_path):
         if one.rule == "received_order"
     ]
     assert said.text == "1 rows came out of the order of received_time, by up to 1e-05 s: sorted"
+
+
+def test_two_snapshots_without_a_delta_between_are_two_books(tmp_path):
+    """Reconnected twice: levels of the first that are not in the second are gone."""
+    day = book(
+        (5, 10, True, "bid", 100, 1),
+        (5, 10, True, "bid", 99, 1),
+        (5, 11, True, "ask", 102, 1),  # in pieces: still the first
+        (8, 30, True, "bid", 98, 1),
+        (8, 30, True, "bid", 99, 2),
+        (8, 31, True, "ask", 103, 1),
+        (9, 40, False, "ask", 103, 4),
+    )
+    rows, _ = read(packed(tmp_path / NAME, day))
+    seeds = rows[SEEDS]
+    assert column(seeds, "price") == [100, 99, 102, 98, 99, 103]
+    known = [(T + local) * 1000 for local in (11, 11, 11, 31, 31, 31)]
+    assert column(seeds, "received_time") == known

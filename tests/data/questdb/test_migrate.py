@@ -302,6 +302,19 @@ def test_names_with_quotes_stay_names(quest, store, http):
         migrate(http, store, "X", Mapping.parse(tables=["trades=a\nb"]))
 
 
+def test_texts_that_look_like_nothing_stay_texts(quest, http, store):
+    quest.database.execute(
+        "CREATE TABLE words (symbol VARCHAR, received_time TIMESTAMP, side VARCHAR, "
+        "price DOUBLE, quantity DOUBLE, trade_id VARCHAR)"
+    )
+    for word in ("NA", "null", "NaN"):
+        quest.database.execute(
+            "INSERT INTO words VALUES ('A-B', '2024-01-01', 'buy', 1.0, 1.0, ?)", [word]
+        )
+    migrate(http, store, "X", Mapping.parse(tables=["trades=words"]))
+    assert store.read("trades", "X", "A/B")["trade_id"].to_pylist() == ["NA", "null", "NaN"]
+
+
 def test_credentials_come_from_the_environment_and_are_not_shown(quest, http, store, monkeypatch):
     quest.token = "s3cret"
     with pytest.raises(SourceError, match=r"refuses the credentials.*QUESTDB_TOKEN"):

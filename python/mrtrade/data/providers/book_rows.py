@@ -71,8 +71,26 @@ class BookRows:
         if not self._run:
             return
         whole = {name: np.concatenate([part[name] for part in self._run]) for name in self._run[0]}
-        # A book is known when its last row is; one time keeps its rows together.
-        for name in ("origin_time", "received_time"):
-            whole[name] = np.full_like(whole[name], whole[name][-1])
-        self._out.rows("book_seed", *self._where).extend(whole)
         self._run.clear()
+        seeds = self._out.rows("book_seed", *self._where)
+        for a, b in pairwise(_books(whole)):
+            book = {name: values[a:b].copy() for name, values in whole.items()}
+            # A book is known when its last row is; one time keeps its rows together.
+            for name in ("origin_time", "received_time"):
+                book[name][:] = book[name][-1]
+            seeds.extend(book)
+
+
+def _books(run: Columns) -> list[int]:
+    """Return where the books of a run of rows begin, and its end.
+
+    Between two snapshots there need be no delta. The second begins with rows of another time, of
+    which some are levels that the first has already: a book that comes in pieces repeats none.
+    """
+    level = np.where(run["side_is_bid"], run["price"], -run["price"])
+    pieces = [0, *(np.flatnonzero(np.diff(run["received_time"])) + 1).tolist(), len(level)]
+    begins = [0]
+    for a, b in pairwise(pieces):
+        if np.isin(level[a:b], level[begins[-1] : a]).any():
+            begins.append(a)
+    return [*begins, len(level)]

@@ -77,7 +77,10 @@ class HttpTransport(statements.SqlTransport):
         """Return the rows of a long answer."""
         body = self._get("/exp", sql)
         read = pa.csv.ConvertOptions(
-            column_types=types, include_columns=list(types), strings_can_be_null=True
+            column_types=types,
+            include_columns=list(types),
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,  # QuestDB quotes texts: "NA" is one
         )
         try:
             return pa.csv.read_csv(pa.BufferReader(body), convert_options=read)

@@ -77,9 +77,8 @@ def refresh_after_write(connection: Connection) -> None:
 
     It is logged, and what was noted stays.
     """
-    if not may_refresh(connection):
-        return
     try:
-        refresh(connection)
+        if may_refresh(connection):
+            refresh(connection)
     except psycopg.Error as error:
         _LOG.warning("aggregates are out of date until mrtrade db refresh: %s", error)
