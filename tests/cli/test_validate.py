@@ -108,6 +108,13 @@ def test_options_that_do_not_fit(capsys, monkeypatch, tmp_path, lake):
     assert "nothing to validate" in err
 
 
+def test_a_narrow_screen_cuts_no_number(capsys, monkeypatch, lake):
+    monkeypatch.setenv("COLUMNS", "80")
+    out = run_long(capsys, monkeypatch, "validate", lake)[1]
+    assert "…" not in out
+    assert max(map(len, out.splitlines())) <= 80
+
+
 def test_help_imports_nothing_heavy():
     code = (
         "import sys\nfrom mrtrade.cli import validate\n"
