@@ -201,6 +201,13 @@ def test_damaged_data(mrtrade, place, tmp_path):
     assert str(file) in err
 
 
+def test_where_nothing_can_be_written_is_told_before_the_run(mrtrade, options, tmp_path):
+    (tmp_path / "file").touch()
+    code, out, err = mrtrade("backtest", *options, "--runs", tmp_path / "file" / "runs")
+    assert (code, out) == (2, "")
+    assert err.startswith(f"error: {tmp_path}/file/runs: nothing can be written there. To fix: ")
+
+
 def test_the_unexpected_and_debug(mrtrade, monkeypatch, tmp_path):
     def fall(folder):
         raise ZeroDivisionError("oops")

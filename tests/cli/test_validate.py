@@ -103,6 +103,9 @@ def test_options_that_do_not_fit(capsys, monkeypatch, tmp_path, lake):
     code, _, err = run(capsys, monkeypatch, "validate", lake, "--table", "trades")
     assert code == 2
     assert "--table is for what a store holds, not for files" in err
+    code, out, err = run(capsys, monkeypatch, "validate", lake, "--html", "/nowhere/report.html")
+    assert (code, out) == (2, "")
+    assert "error: /nowhere/report.html: nothing can be written there. To fix: name" in err
     code, _, err = run(capsys, monkeypatch, "validate", "--store", tmp_path / "none")
     assert code == 3
     assert "nothing to validate" in err

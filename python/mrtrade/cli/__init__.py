@@ -93,6 +93,8 @@ def _complain(error: Exception) -> int:
     """Print one message on stderr, return the exit code."""
     if not isinstance(error, MrTradeError):
         what = f"unexpected {type(error).__name__}: {error}"
+        if isinstance(error, OSError) and error.filename is not None:
+            what = f"{error.filename}: {error.strerror}"
         print(f"error: {what}\n(--debug shows where it came from)", file=sys.stderr)
         return FAILED
     print(f"error: {error}", file=sys.stderr)

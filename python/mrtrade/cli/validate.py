@@ -62,10 +62,12 @@ def validate(
     """
     from contextlib import closing
 
-    from mrtrade.cli.console import make_console
+    from mrtrade.cli.console import make_console, refuse_unwritable
     from mrtrade.data.quality.validate import validate_files, validate_store
     from mrtrade.data.stores import open_store
 
+    for file in filter(None, (json, picture, html)):
+        refuse_unwritable(file)
     console = make_console()
     with console.status("looking", spinner="line") as status:
 
