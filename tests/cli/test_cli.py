@@ -94,6 +94,14 @@ def test_help_tells_the_exit_codes(mrtrade):
         assert line in out
 
 
+@pytest.mark.parametrize("arguments", [(), ("db",), ("fills",)])
+def test_the_lists_of_commands_are_not_cut(mrtrade, arguments):
+    _, told, commands = mrtrade(*arguments, "--help")[1].partition("Commands:\n")
+    assert told
+    assert "..." not in commands
+    assert all(len(line) <= 80 for line in commands.splitlines())
+
+
 def test_version(mrtrade):
     assert mrtrade("version") == (0, f"mrtrade {__version__}\n", "")
 
@@ -109,7 +117,7 @@ def test_from_backtest_to_rerun(mrtrade, options, tmp_path):
     folder = lines[-2].split()[1]
     assert lines[-1].split()[1] == f"{folder}/report.html"
 
-    code, out, _ = mrtrade("runs", "--folder", runs)
+    code, out, _ = mrtrade("runs", "--runs", runs)
     assert code == 0
     assert folder.rsplit("/", 1)[1] in out
     for run_name in (folder, folder.rsplit("/", 1)[1]):
@@ -191,6 +199,13 @@ def test_damaged_data(mrtrade, place, tmp_path):
     code, out, err = mrtrade("ingest", tmp_path, "--store", tmp_path / "store")
     assert (code, out) == (3, "")
     assert str(file) in err
+
+
+def test_where_nothing_can_be_written_is_told_before_the_run(mrtrade, options, tmp_path):
+    (tmp_path / "file").touch()
+    code, out, err = mrtrade("backtest", *options, "--runs", tmp_path / "file" / "runs")
+    assert (code, out) == (2, "")
+    assert err.startswith(f"error: {tmp_path}/file/runs: nothing can be written there. To fix: ")
 
 
 def test_the_unexpected_and_debug(mrtrade, monkeypatch, tmp_path):

@@ -103,9 +103,19 @@ def test_options_that_do_not_fit(capsys, monkeypatch, tmp_path, lake):
     code, _, err = run(capsys, monkeypatch, "validate", lake, "--table", "trades")
     assert code == 2
     assert "--table is for what a store holds, not for files" in err
+    code, out, err = run(capsys, monkeypatch, "validate", lake, "--html", "/nowhere/report.html")
+    assert (code, out) == (2, "")
+    assert "error: /nowhere/report.html: nothing can be written there. To fix: name" in err
     code, _, err = run(capsys, monkeypatch, "validate", "--store", tmp_path / "none")
     assert code == 3
     assert "nothing to validate" in err
+
+
+def test_a_narrow_screen_cuts_no_number(capsys, monkeypatch, lake):
+    monkeypatch.setenv("COLUMNS", "80")
+    out = run_long(capsys, monkeypatch, "validate", lake)[1]
+    assert "…" not in out
+    assert max(map(len, out.splitlines())) <= 80
 
 
 def test_help_imports_nothing_heavy():

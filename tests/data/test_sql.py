@@ -133,6 +133,26 @@ def test_a_table_has_an_end_and_says_so(sql):
     assert sql("SELECT 1 AS x")[1].decode().splitlines()[-1] == "1 row"
 
 
+def test_show_tables_names_those_of_the_user(sql):
+    code, out, _ = sql("show tables;", "--format", "csv")
+    names = [name for (name,) in csv.reader(io.StringIO(out.decode()))]
+    assert (code, names) == (0, ["name", *sorted(SQL_NAMES.values())])
+
+
+def test_rows_wider_than_the_screen_are_a_line_a_value(sql, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setenv("COLUMNS", "60")
+    out = sql("SELECT * FROM trades ORDER BY received_time", "--limit", "2")[1].decode()
+    lines = [line.split() for line in out.splitlines()]
+    assert [line for line in lines if "row" in line[0] or line[:1] == ["trade_id"]][1] == [
+        "trade_id",
+        "[b]0",
+    ]
+    assert "price          101.0" in out
+    assert "price          102.0" not in out
+
+
 def test_formats_give_all_rows(sql, tmp_path):
     statement = "SELECT received_at, received_time, price, trade_id FROM trades ORDER BY 2"
     whole = list(csv.reader(io.StringIO(sql(statement, "--format", "csv")[1].decode())))
@@ -159,6 +179,10 @@ def test_formats_give_all_rows(sql, tmp_path):
         (["SELECT nothing"], "error: Binder Error"),
         (["SELECT 1 AS x, 2 AS x", "--format", "csv"], "two columns of one name"),
         (["SELECT 1", "--output", "x"], "a table goes to the screen"),
+        (
+            ["SELECT 1", "--format", "csv", "--output", "/nowhere/x"],
+            "error: /nowhere/x: cannot be written: No such file or directory. To fix: give",
+        ),
     ],
 )
 def test_errors_are_one_message(sql, arguments, message):
@@ -194,6 +218,8 @@ def test_a_database_is_asked_for_reading_only(server, database, lake, monkeypatc
     count = "SELECT count(*), min(received_time)::date::text FROM order_book_deltas"
     quick = TimescaleStore(settings=store.settings.model_copy(update={"statement_timeout_s": 0.2}))
     assert ask(store, f"{count};") == [(4, DAY)]
+    names = {name for (name,) in ask(store, "SHOW TABLES;")}
+    assert {*SQL_NAMES.values(), "symbols"} <= names
     for statement, error, message in [
         ("SELECT * FROM nothing", ConfigError, "does not exist"),
         ("SELEC 1", ConfigError, "syntax error"),

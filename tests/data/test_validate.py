@@ -455,6 +455,18 @@ def test_a_span_and_a_choice(store):
         validate_store(store, start=T0 + 10**6 * SECOND)
 
 
+def test_a_choice_of_nothing_is_no_pass(store):
+    store.write("trades", *BTC, trades((0, "buy", 1, 100, 1)))
+    with pytest.raises(ConfigError, match="unknown table, was 'trade'; expected one of book_delta"):
+        validate_store(store, table="trade")
+    with pytest.raises(ConfigError, match="start is not before end"):
+        validate_store(store, start=T0, end=T0 - SECOND)
+    with pytest.raises(StoreError, match=r"expected one of trades BINANCE BTC/USDT\. To"):
+        validate_store(store, table="book_delta_v2")
+    with pytest.raises(StoreError, match="expected a span within 2024-08-08 "):
+        validate_store(store, start=T0 + 10**6 * SECOND)
+
+
 def test_the_report_as_json_and_as_a_page(store):
     rows = steady(200)
     put_book(store, [*rows, *[(r[0] + 900 * SECOND, r[1] + 200, *r[2:]) for r in rows]])

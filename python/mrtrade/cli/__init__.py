@@ -31,7 +31,7 @@ OK, FAILED, USAGE, BAD_DATA = 0, 1, 2, 3
 EPILOG = """\b
 Exit codes:
   0  done
-  1  failed: an unexpected error, or a run that cannot be carried out or is not bit-equal
+  1  failed: an unexpected error, a run that is not possible or not bit-equal
   2  usage: wrong arguments or configuration
   3  data: invalid, damaged or missing
   4  reserved: a validation gate failed
@@ -45,19 +45,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # plain help: importing rich for it costs more than all the rest
 )
-app.command()(demo.demo)
-app.command()(ingest.ingest)
-app.command()(download.download)
-app.command()(validate.validate)
-app.command()(validate.quarantine)
-app.command()(migrate_questdb.migrate_questdb)
+# In the list of commands a line is cut where the screen of 80 columns ends: 58 characters.
+app.command(short_help="A synthetic market, ingested and backtested, with reports.")(demo.demo)
+app.command(short_help="Check recorded files and bring them into the store.")(ingest.ingest)
+app.command(short_help="Bring Crypto Lake's data into the store.")(download.download)
+app.command(short_help="Hold recorded data against the rules.")(validate.validate)
+app.command(short_help="List the rows that were refused, and why.")(validate.quarantine)
+app.command(short_help="Copy a QuestDB into the store.")(migrate_questdb.migrate_questdb)
 app.command()(sql.sql)
-app.command()(backtest.backtest)
-app.command()(runs.rerun)
+app.command(short_help="Run a backtest.")(backtest.backtest)
+app.command(short_help="Compute a saved run again, compare it bit by bit.")(runs.rerun)
 app.command()(runs.runs)
 app.add_typer(features.app, name="features")
 app.add_typer(db.app, name="db")
-app.add_typer(fills.app, name="fills")
+app.add_typer(fills.app, name="fills", short_help="How far simulated fills can be trusted.")
 
 
 @app.callback()
@@ -92,6 +93,8 @@ def _complain(error: Exception) -> int:
     """Print one message on stderr, return the exit code."""
     if not isinstance(error, MrTradeError):
         what = f"unexpected {type(error).__name__}: {error}"
+        if isinstance(error, OSError) and error.filename is not None:
+            what = f"{error.filename}: {error.strerror}"
         print(f"error: {what}\n(--debug shows where it came from)", file=sys.stderr)
         return FAILED
     print(f"error: {error}", file=sys.stderr)

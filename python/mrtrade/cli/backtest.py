@@ -93,8 +93,9 @@ def _setting(text: str) -> tuple[str, Any]:
 def run_and_save(config: BacktestConfig, runs: Path) -> Result:
     """Run a backtest with progress, save it and show its table."""
     from mrtrade.backtest import run, save_run
-    from mrtrade.cli.console import RunProgress, make_console
+    from mrtrade.cli.console import RunProgress, make_console, refuse_unwritable
 
+    refuse_unwritable(runs, folder=True)
     console = make_console()
     with RunProgress(console, "backtest", config.capital) as progress:
         result = run(config, progress)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+from mrtrade.errors import ConfigError
 
 if TYPE_CHECKING:
     from mrtrade.backtest import Progress as RunState
@@ -22,6 +25,32 @@ def make_console() -> Console:
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = PLAIN_WIDTH
     return console
+
+
+def refuse_unwritable(place: Path, *, folder: bool = False) -> None:
+    """Complain of where an answer is to go before the work for it, which may take long.
+
+    Parameters
+    ----------
+    place : pathlib.Path
+        A file to be written in a folder that is there; or a folder, made if it is not there.
+    folder : bool
+
+    Raises
+    ------
+    ConfigError
+        If nothing can be written there.
+    """
+    above = place if folder else place.parent
+    while folder and not above.exists() and above != above.parent:
+        above = above.parent
+    writable = above.is_dir() and os.access(above, os.W_OK | os.X_OK)
+    if not writable or (place.is_dir() and not folder):
+        raise ConfigError(
+            "nothing can be written there",
+            file=place,
+            remedy="name a place in a folder that is there and yours to write to",
+        )
 
 
 class RunProgress:

@@ -9,6 +9,7 @@ import typer
 from mrtrade.cli import db_backup, db_bench
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
     from mrtrade.data.timescale import Status
@@ -17,9 +18,9 @@ app = typer.Typer(
     help="Set up and look after a database that serves as a store.", no_args_is_help=True
 )
 
-app.command()(db_bench.bench)
-app.command()(db_backup.backup)
-app.command()(db_backup.restore)
+app.command(short_help="Measure writes and reads of a synthetic day.")(db_bench.bench)
+app.command(short_help="Back a database up into a new folder.")(db_backup.backup)
+app.command(short_help="Fill an empty database from a backup, and verify it.")(db_backup.restore)
 
 Address = Annotated[
     str,
@@ -50,7 +51,7 @@ def migrate(store: Address = "timescale") -> None:
     console.print(f"{found.url} is up to date: {found.edition}", soft_wrap=True)
 
 
-@app.command()
+@app.command(short_help="Show the server, what is stored and what is left to do.")
 def status(store: Address = "timescale") -> None:
     """Show what the server offers, what is stored and what is left to do. Exit 1: a step lacks."""
     from mrtrade.cli.console import make_console
@@ -61,7 +62,7 @@ def status(store: Address = "timescale") -> None:
     console = make_console()
     console.print(_facts(found))
     if found.tables:
-        console.print(_tables(found))
+        console.print(_fitting(found, console))
     if found.pending:
         raise typer.Exit(1)
 
@@ -96,7 +97,7 @@ def refresh(store: Address = "timescale") -> None:
     make_console().print(f"{done} days brought up to date")
 
 
-@app.command()
+@app.command(short_help="List, or delete, old partitions.")
 def retain(
     table: Annotated[str, typer.Argument(help="Table, as mrtrade calls it: trades.")],
     days: Annotated[int, typer.Option(min=1, help="Days that partitions are kept.")],
@@ -159,19 +160,32 @@ def _facts(found: Status) -> Table:
     return grid
 
 
-def _tables(found: Status) -> Table:
+def _fitting(found: Status, console: Console) -> Table:
+    """Lay out the tables; a narrow screen lacks columns, never parts of a number."""
+    from rich.measure import Measurement
+
+    endless = console.options.update(max_width=1_000)
+    for more in (("a row", "chunks", "columnar"), ("chunks", "columnar"), ()):
+        table = _tables(found, more)
+        if Measurement.get(console, endless, table).maximum <= console.width:
+            break
+    return table
+
+
+def _tables(found: Status, more: tuple[str, ...]) -> Table:
     from rich import box
     from rich.table import Table
 
-    chunked = found.edition.timescale is not None
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("SQL table", no_wrap=True)
-    for name in ("series", "days", "rows"):
-        table.add_column(name, justify="right")
-    for name in ("first", "last"):
-        table.add_column(name, no_wrap=True)
-    for name in ("on disk", "a row", *(["chunks", "columnar"] if chunked else [])):
-        table.add_column(name, justify="right")
+    known = {"a row"}
+    if found.edition.timescale is not None:
+        known |= {"chunks"}
+    if found.edition.kind == "community":
+        known |= {"columnar"}
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in ("SQL table", "series", "days", "rows", "first", "last", "on disk", *more):
+        left = name in ("SQL table", "first", "last")
+        if name in known or name not in more:
+            table.add_column(name, justify="left" if left else "right", no_wrap=True)
     for one in found.tables:
         row = [
             one.name,
@@ -181,11 +195,13 @@ def _tables(found: Status) -> Table:
             one.first_day,
             one.last_day,
             _bytes(one.size),
-            f"{one.size / one.rows:,.0f} B",
         ]
-        if chunked:
-            row += [f"{one.chunks:,}", f"{one.compressed:,}"]
-        table.add_row(*row)
+        extra = {
+            "a row": f"{one.size / one.rows:,.0f} B",
+            "chunks": f"{one.chunks:,}",
+            "columnar": f"{one.compressed:,}",
+        }
+        table.add_row(*row, *(extra[name] for name in more if name in known))
     return table
 
 

@@ -27,12 +27,13 @@ def demo(
     """Make a synthetic market, ingest it, backtest both strategies and write their reports."""
     from mrcore.market import SyntheticMarket
     from mrtrade.backtest import run, save_run
-    from mrtrade.cli.console import RunProgress, make_console
+    from mrtrade.cli.console import RunProgress, make_console, refuse_unwritable
     from mrtrade.cli.ingest import bring_in
     from mrtrade.config import load_config
     from mrtrade.data.synthetic import write_lake
     from mrtrade.strategies import STRATEGIES
 
+    refuse_unwritable(folder, folder=True)
     console = make_console()
     market = SyntheticMarket(seed, fair_sd_ticks=FAIR_SD_TICKS, half_life_s=HALF_LIFE_S)
     write_lake(folder / "lake", market.run(60.0 * minutes), EXCHANGE, SYMBOL)

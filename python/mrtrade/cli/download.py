@@ -38,7 +38,10 @@ def download(
         ),
     ] = None,
     to: Annotated[
-        str, typer.Option(help="parquet (the folder store), timescale, or a store's address.")
+        str,
+        typer.Option(
+            "--to", "--store", help="parquet (the folder store), timescale, or a store's address."
+        ),
     ] = "parquet",
     jobs: Annotated[int, typer.Option(min=1, max=32, help="Days fetched at a time.")] = 4,
     keep_cache: Annotated[

@@ -46,7 +46,7 @@ Weight = Annotated[str, typer.Option(help="Of a cancellation in the likelihood: 
 Knots = Annotated[int, typer.Option(min=3, help="Points of the fitted table.")]
 
 
-@app.command()
+@app.command(short_help="Hold each model's fills against the true ones.")
 def grade(
     orders: Orders = None,
     lot_size: LotSize = None,
@@ -94,7 +94,7 @@ def grade(
     _list(save_study(study, plan, out, source, shown))
 
 
-@app.command()
+@app.command(short_help="Fit the models to where cancellations happen.")
 def fit(
     orders: Orders = None,
     lot_size: LotSize = None,

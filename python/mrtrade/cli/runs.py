@@ -7,9 +7,13 @@ from typing import Annotated
 
 import typer
 
+RunsOption = Annotated[
+    Path, typer.Option("--runs", "--folder", help="Folder of the runs, as backtest has it.")
+]
+
 
 def runs(
-    folder: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("runs"),
+    folder: RunsOption = Path("runs"),
     limit: Annotated[int, typer.Option(min=1, help="Show the newest of them.")] = 30,
 ) -> None:
     """List the saved runs, newest first."""
@@ -21,7 +25,7 @@ def runs(
     from mrtrade.cli.console import make_console
 
     found = list_runs(folder)
-    table = Table(box=box.SIMPLE)
+    table = Table(box=box.SIMPLE, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("run", no_wrap=True)  # `rerun` wants it whole, on a narrow screen too
     for name in ("finished", "exchange", "symbol", "strategy"):
         table.add_column(name, overflow="fold", min_width=10)
@@ -45,7 +49,7 @@ def runs(
 
 def rerun(
     run: Annotated[str, typer.Argument(help="A run's folder, or its id.")],
-    folder: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("runs"),
+    folder: RunsOption = Path("runs"),
 ) -> None:
     """Compute a saved run again and compare all files bit by bit; exit code 1: one differs."""
     from mrtrade.backtest import rerun as again

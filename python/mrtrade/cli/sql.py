@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     import pyarrow as pa
+    from rich.console import Console
 
 
 class Format(StrEnum):
@@ -67,21 +68,46 @@ def _show(rows: pa.RecordBatchReader, limit: int) -> None:
         shown += _plain(batch.slice(0, limit + 1 - len(shown)))
         if len(shown) > limit:
             break
-    table = Table(box=box.SIMPLE)
-    for field in rows.schema:
-        text = _text_type(field.type)
-        table.add_column(field.name, justify="left" if text else "right", overflow="fold")
-    for row in shown[:limit]:
-        table.add_row(*(Text("" if value is None else str(value)) for value in row.values()))
+    cells = [
+        ["" if value is None else str(value) for value in row.values()] for row in shown[:limit]
+    ]
+    names = rows.schema.names
     console = make_console()
     if not console.is_terminal:
         console.width = 10_000  # a file folds no lines
-    console.print(table)
+    elif cells and _width(names, cells) > console.width:
+        _show_records(console, names, cells)
+        cells = []
+    if cells or not shown:
+        table = Table(box=box.SIMPLE)
+        for field in rows.schema:
+            text = _text_type(field.type)
+            table.add_column(field.name, justify="left" if text else "right", overflow="fold")
+        for row in cells:
+            table.add_row(*map(Text, row))
+        console.print(table)
     if len(shown) > limit:
         notice = f"the first {limit:,} rows; --limit shows more, --format csv gives all"
     else:
         notice = f"{len(shown):,} row{'' if len(shown) == 1 else 's'}"
     console.print(notice, soft_wrap=True)
+
+
+def _width(names: list[str], cells: list[list[str]]) -> int:
+    """Return the columns of the screen that a table takes if no cell of it is folded."""
+    from rich.cells import cell_len
+
+    columns = zip(names, *cells, strict=True)
+    return 1 + sum(3 + max(map(cell_len, column)) for column in columns)
+
+
+def _show_records(console: Console, names: list[str], cells: list[list[str]]) -> None:
+    """Print rows that are wider than the screen as a line for each value, as psql does."""
+    widest = max(map(len, names))
+    for number, row in enumerate(cells, 1):
+        console.print(f"[bold]row {number}[/]")
+        for name, cell in zip(names, row, strict=True):
+            console.print(f"  {name:{widest}}  {cell}", markup=False, soft_wrap=True)
 
 
 def _text_type(kind: pa.DataType) -> bool:
@@ -162,9 +188,19 @@ def _to_file(
 ) -> None:
     import os
 
+    from mrtrade.errors import ConfigError
+
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with temporary.open("wb") as sink:
+        try:
+            sink = temporary.open("wb")
+        except OSError as error:
+            raise ConfigError(
+                f"cannot be written: {error.strerror}",
+                file=path,
+                remedy="give --output a file in a folder that is there and yours",
+            ) from error
+        with sink:
             write(rows, sink)
         os.replace(temporary, path)
     finally:

@@ -22,6 +22,9 @@ MAX_LINES = 24
 _COLOURS = {"FAIL": "red", "error": "red", "WARN": "yellow", "warning": "yellow", "PASS": "green"}
 _BLOCKS = 52
 
+#: Columns of the screen before a line of blocks.
+_LABEL = len("    2024-08-08 23:54:13-24:00:00  ")
+
 StoreOption = Annotated[str, typer.Option(help="Folder, or address, of the store.")]
 ExchangeOption = Annotated[str | None, typer.Option(help="Only this exchange.")]
 SymbolOption = Annotated[str | None, typer.Option(help="Only this symbol: BTC/USDT.")]
@@ -59,10 +62,12 @@ def validate(
     """
     from contextlib import closing
 
-    from mrtrade.cli.console import make_console
+    from mrtrade.cli.console import make_console, refuse_unwritable
     from mrtrade.data.quality.validate import validate_files, validate_store
     from mrtrade.data.stores import open_store
 
+    for file in filter(None, (json, picture, html)):
+        refuse_unwritable(file)
     console = make_console()
     with console.status("looking", spinner="line") as status:
 
@@ -118,15 +123,16 @@ def quarantine(
     import json
     from contextlib import closing
 
-    from mrtrade.data.quality.validate import held
+    from mrtrade.data.quality.validate import asked_span, held
     from mrtrade.data.stores import open_store
 
+    low, high = asked_span(table, start, end)
     with closing(open_store(store)) as opened:
         listed = 0
         for name, *where in held(opened, exchange, symbol):
             if name != "quarantine":
                 continue
-            for chunk in opened.batches("quarantine", where[0], where[1], start, end):
+            for chunk in opened.batches("quarantine", where[0], where[1], low, high):
                 for row in chunk.rows.to_pylist():
                     if table not in (None, row["table"]):
                         continue
@@ -167,7 +173,7 @@ def show(console: Console, report: Report, limit: int | None) -> None:
     gaps = [(one, gap) for one in report.series for gap in one.summary.get("gaps", [])]
     if gaps:
         _print_limited(console, "gaps (UTC)", [_gap(one, gap) for one, gap in gaps], limit)
-    _print_limited(console, "rows by time (UTC)", _timelines(report), limit)
+    _print_limited(console, "rows by time (UTC)", _timelines(report, console.width), limit)
     if report.quarantined:
         lines = [
             f"{rows:>9,}  " + _wrapped(" ".join((*where, reason)), console.width, 13)
@@ -188,8 +194,9 @@ def _overview(report: Report) -> Table:
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    for name in ("", "table", "exchange", "symbol"):
-        table.add_column(name, no_wrap=True)
+    table.add_column("", no_wrap=True)
+    for name in ("table", "exchange", "symbol"):
+        table.add_column(name, overflow="fold")  # on a narrow screen: numbers are never cut
     for name in ("days", "rows", "covers", "pause", "delay"):
         table.add_column(name, justify="right", no_wrap=True)
     for one in report.series:
@@ -242,15 +249,16 @@ def _gap(one: SeriesReport, gap: list[int]) -> str:
     return f"{where:44} {start}  {end}  {span_text(gap[1] - gap[0]):>9}"
 
 
-def _timelines(report: Report) -> list[str]:
+def _timelines(report: Report, width: int) -> list[str]:
     from mrtrade.data.quality.timeline import SHOWN, blocks, strips
 
     lines = []
+    count = max(8, min(_BLOCKS, width - _LABEL))
     for one in report.series:
         if one.table in SHOWN:
             name = f"{one.table} {one.exchange} {one.symbol}"
-            for strip in strips(one, _BLOCKS):
+            for strip in strips(one, count):
                 lines.append(f"{name}")
-                lines.append(f"  {strip.label}  {blocks(strip, _BLOCKS)}")
+                lines.append(f"  {strip.label}  {blocks(strip, count)}")
                 name = ""
     return [line for line in lines if line]

@@ -41,6 +41,10 @@ _PARTITION = ("exchange", "symbol", "dt")
 
 Bools = npt.NDArray[np.bool_]
 
+REMEDY = (
+    "correct or remove the row, download the file again, or set bad rows aside: --on-bad quarantine"
+)
+
 
 class Checks:
     """What is done with bad rows, and what became of them; for the sources of one series.
@@ -113,7 +117,7 @@ class Checks:
                 file=file,
                 row=row,
                 value=content if len(content) < 100 else f"{content[:99]}…",
-                remedy="correct or remove the row, or download the file again",
+                remedy=REMEDY,
             )
         time = standing_in(received_time, None, None)
         # A power cut leaves files that end in zeros, and no database takes those as text: they are
@@ -247,7 +251,7 @@ class Checker:
         key: str,
         value: Callable[[int], object],
         expected: str,
-        remedy: str = "correct or remove the row, or download the file again",
+        remedy: str = REMEDY,
     ) -> None:
         at = np.flatnonzero(bad)
         if not at.size:

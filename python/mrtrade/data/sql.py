@@ -18,6 +18,13 @@ from mrtrade.errors import ConfigError, StoreError
 
 _BATCH_ROWS = 10_000
 
+#: SHOW TABLES, which databases spell in their own way; of DuckDB's the parts lie below the views.
+_TABLES = {
+    "parquet": r"SELECT name FROM (SHOW TABLES) WHERE name NOT LIKE '\_%' ESCAPE '\'",
+    "server": "SELECT table_name::text AS name FROM information_schema.tables "
+    "WHERE table_schema = current_schema() ORDER BY name",
+}
+
 
 def query(store: Store, statement: str) -> AbstractContextManager[pa.RecordBatchReader]:
     """Run one SELECT; nothing it says can change what is stored.
@@ -26,6 +33,7 @@ def query(store: Store, statement: str) -> AbstractContextManager[pa.RecordBatch
     ----------
     store : Store
     statement : str
+        ``SHOW TABLES`` is understood of every store.
 
     Returns
     -------
@@ -41,14 +49,15 @@ def query(store: Store, statement: str) -> AbstractContextManager[pa.RecordBatch
     """
     from mrtrade.data.parquet import ParquetStore
 
+    shows_tables = statement.lower().strip(" \n;").split() == ["show", "tables"]
     if isinstance(store, ParquetStore):
         from mrtrade.data.parquet.views import query as by_duckdb
 
-        return by_duckdb(store, statement)
+        return by_duckdb(store, _TABLES["parquet"] if shows_tables else statement)
     from mrtrade.data.timescale import TimescaleStore
 
     if isinstance(store, TimescaleStore):
-        return _by_server(store, statement)
+        return _by_server(store, _TABLES["server"] if shows_tables else statement)
     raise StoreError("this kind of store knows no SQL", file=store.url)
 
 
@@ -69,7 +78,8 @@ def _by_server(store: Any, statement: str) -> Iterator[pa.RecordBatchReader]:
             raise
         except psycopg.ProgrammingError as error:
             what = str(error).partition("\n")[0]
-            raise ConfigError(what, remedy="correct the query: one SELECT") from None
+            remedy = "correct the query: one SELECT; SHOW TABLES lists the tables"
+            raise ConfigError(what, remedy=remedy) from None
 
 
 _ARROW = {

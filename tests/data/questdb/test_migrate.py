@@ -287,6 +287,19 @@ def test_nothing_of_our_names(quest, http, store):
         migrate(http, store, "BINANCE")
 
 
+def test_a_source_that_cannot_be_asked_is_not_one_without_tables(store, tmp_path):
+    nobody = HttpTransport("http://127.0.0.1:1", plain_http=False, timeout_s=1.0)
+    with pytest.raises(SourceError, match="cannot be reached"):
+        migrate(nobody, store, "BINANCE")
+    (tmp_path / "exported").mkdir()
+    (tmp_path / "exported" / "trades.parquet").write_bytes(b"PAR1 torn")
+    with (
+        closing(open_transport(str(tmp_path / "exported"))) as torn,
+        pytest.raises(SourceError, match="trades"),
+    ):
+        migrate(torn, store, "BINANCE")
+
+
 def test_names_with_quotes_stay_names(quest, store, http):
     name = """O'Hara"; DROP TABLE deltas; --"""
     quest.database.execute(f"""CREATE TABLE odd (symbol VARCHAR, "{name.replace('"', '""')}"

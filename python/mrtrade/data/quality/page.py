@@ -26,7 +26,7 @@ section{background:var(--card);border:1px solid var(--grid);border-radius:8px;pa
 margin-bottom:16px;overflow-x:auto}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;font-size:13px}
 th,td{padding:4px 8px;border-bottom:1px solid var(--grid);text-align:left;vertical-align:top}
-th{color:var(--soft);font-weight:600}td.n,th.n{text-align:right;white-space:nowrap}
+th{color:var(--soft);font-weight:600}td.n,th.n{text-align:right}td.n{white-space:nowrap}
 td.k{white-space:nowrap}tr:last-child td{border-bottom:0}
 .PASS{color:var(--good);font-weight:700}.WARN,.warning{color:var(--warn);font-weight:700}
 .FAIL,.error{color:var(--bad);font-weight:700}.info{color:var(--soft)}
@@ -47,8 +47,8 @@ def page(report: Report) -> str:
     body = [
         f"<h1>Data quality: <span class={report.verdict}>{report.verdict}</span></h1>",
         f"<p class=sub>{escape(report.source)} · {len(report.series)} series: {parts}</p>",
-        _section("Series", _series(report)),
         _section("Findings", _findings(told) if told else "<p>None.</p>"),
+        _section("Series", _series(report)),
         _gaps(report),
         _quarantined(report),
         _picture(report),

@@ -4,13 +4,14 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from difflib import get_close_matches
 from os import PathLike
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from mrtrade.clock import Scalar, to_ns
+from mrtrade.clock import Scalar, from_ns, to_ns
 from mrtrade.data.ingest import ingest
 from mrtrade.data.parquet import ParquetStore
 from mrtrade.data.quality.candles import candles_against_trades
@@ -30,6 +31,9 @@ Progress = Callable[[str, int, int], None]
 """Called with what is looked at, series done and series in all."""
 
 _DELTAS = "book_delta_v2"
+
+#: Most series that an error names.
+_MAX_NAMED = 5
 
 
 def validate_store(
@@ -62,23 +66,14 @@ def validate_store(
 
     Raises
     ------
+    ConfigError
+        If there is no table of that name, or start is not before end.
     StoreError
         If the store holds nothing of what was asked for.
     """
-    low = None if start is None else to_ns(start)
-    high = None if end is None else to_ns(end)
+    low, high = asked_span(table, start, end)
     asked = [one for one in held(store, exchange, symbol) if store.entries(*one, low, high)]
-    asked = [one for one in asked if one[0] == "quarantine" or table in (None, one[0])]
-    wanted = [one for one in asked if one[0] != "quarantine"]
-    if not asked:
-        raise StoreError(
-            "nothing to validate",
-            file=store.url,
-            value=" ".join(filter(None, (table, exchange, symbol))) or None,
-            expected=", ".join(sorted({" ".join(one) for one in store.series()})[:8])
-            or "a store that holds something",
-            remedy="ingest something, or ask for something else",
-        )
+    wanted = [one for one in asked if one[0] != "quarantine" and table in (None, one[0])]
     report = Report(store.url)
     by_instrument: dict[tuple[str, str], list[str]] = defaultdict(list)
     for name, market, traded in wanted:
@@ -93,6 +88,8 @@ def validate_store(
     for name, market, traded in asked:
         if name == "quarantine":
             _add_quarantined(report, store, (market, traded), table, low, high)
+    if not report.series:
+        raise _nothing(store, exchange, symbol, table)
     return report
 
 
@@ -146,6 +143,54 @@ def held(store: Store, exchange: str | None, symbol: str | None) -> list[tuple[s
         for one in store.series()
         if exchange in (None, one[1]) and symbol in (None, one[2]) and one[0] in TABLES
     ]
+
+
+def asked_span(
+    table: str | None, start: Scalar | None, end: Scalar | None
+) -> tuple[int | None, int | None]:
+    """Return a span in nanoseconds, after a look at it and at the name of a table."""
+    if table is not None and table not in TABLES:
+        raise ConfigError(
+            "unknown table", key="table", value=table, expected=f"one of {', '.join(TABLES)}"
+        )
+    low = None if start is None else to_ns(start)
+    high = None if end is None else to_ns(end)
+    if low is not None and high is not None and low >= high:
+        raise ConfigError(
+            "start is not before end",
+            key="start",
+            value=str(from_ns(low)),
+            expected=f"a time before {from_ns(high)}",
+            remedy="swap them, or choose another span",
+        )
+    return low, high
+
+
+def _nothing(
+    store: Store, exchange: str | None, symbol: str | None, table: str | None
+) -> StoreError:
+    """Return the error for a choice of nothing, which says what there is that comes nearest."""
+    named = [one for one in held(store, exchange, symbol) if table in (None, one[0])]
+    entries = [entry for one in named for entry in store.entries(*one)]
+    there = sorted({" ".join(one) for one in store.series()})
+    if entries:
+        first = from_ns(min(one.first_received for one in entries))
+        last = from_ns(max(one.last_received for one in entries))
+        expected = f"a span within {first} to {last}"
+    elif there:
+        asked = " ".join(filter(None, (table, exchange and exchange.upper(), symbol)))
+        near = get_close_matches(asked, there, n=_MAX_NAMED, cutoff=0)
+        more = f" and {len(there) - len(near)} more" if len(there) > len(near) else ""
+        expected = f"one of {', '.join(near)}{more}"
+    else:
+        expected = "a store that holds something"
+    return StoreError(
+        "nothing to validate",
+        file=store.url,
+        value=" ".join(filter(None, (table, exchange, symbol))) or None,
+        expected=expected,
+        remedy="ask for something else, or ingest it: mrtrade ingest PATH",
+    )
 
 
 def _instrument(

@@ -10,7 +10,7 @@ import pyarrow.csv
 import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 
-from mrtrade.data.questdb.transports import Facts, Span
+from mrtrade.data.questdb.transports import Facts, Refused, Span
 from mrtrade.errors import SourceError
 
 
@@ -87,8 +87,13 @@ class ExportedFiles:
         ]
         endings = {path.suffix for path in files}
         if len(endings) != 1:
-            raise SourceError(
-                "both CSV and Parquet files" if endings else "no such table was exported",
+            kind, what = (
+                (SourceError, "both CSV and Parquet files")
+                if endings
+                else (Refused, "no such table was exported")
+            )
+            raise kind(
+                what,
                 file=self._folder,
                 key=table,
                 expected=f"{table}.csv, {table}.parquet, or a folder {table} of one kind",

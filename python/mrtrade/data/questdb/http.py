@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.csv
 
 from mrtrade.data.questdb import statements
-from mrtrade.data.questdb.transports import QueryTimeout
+from mrtrade.data.questdb.transports import QueryTimeout, Refused
 from mrtrade.errors import SourceError
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -150,8 +150,12 @@ class HttpTransport(statements.SqlTransport):
         try:
             why = str(json.loads(body)["error"])
         except (ValueError, KeyError, TypeError):
-            why = f"HTTP {error.code}"
-        return SourceError(f"the server refuses the statement: {why}", file=self.name)
+            what = f"the server refuses the statement: HTTP {error.code}"
+            return SourceError(
+                what, file=self.name, remedy="check the address: QuestDB's REST port is 9000"
+            )
+        kind = Refused if error.code < 500 else SourceError
+        return kind(f"the server refuses the statement: {why}", file=self.name)
 
 
 def _authorization() -> dict[str, str]:

@@ -19,7 +19,7 @@ from mrtrade.data.digest import Digest
 from mrtrade.data.ingest import OnBad, ingest
 from mrtrade.data.parquet import ParquetStore
 from mrtrade.data.questdb.mapping import Mapping
-from mrtrade.data.questdb.transports import QueryTimeout, Span, Transport
+from mrtrade.data.questdb.transports import QueryTimeout, Refused, Span, Transport
 from mrtrade.data.schemas import TABLES, Table
 from mrtrade.data.store import Entry, Store
 from mrtrade.errors import SourceError
@@ -186,7 +186,7 @@ def _copies(
         table, theirs = TABLES[name], mapping.tables.get(name, name)
         try:
             there = transport.columns(theirs)
-        except SourceError:
+        except Refused:
             if wanted:
                 raise
             continue

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pyarrow as pa
 
 from mrtrade.data.questdb import statements
-from mrtrade.data.questdb.transports import QueryTimeout
+from mrtrade.data.questdb.transports import QueryTimeout, Refused
 from mrtrade.errors import SourceError
 
 _TYPES = {
@@ -103,6 +103,7 @@ class PgWireTransport(statements.SqlTransport):
         except self._psycopg.errors.QueryCanceled as error:
             raise QueryTimeout("no answer in time", file=self.name) from error
         except self._psycopg.Error as error:
-            raise SourceError(
+            kind = SourceError if self._connection.closed else Refused
+            raise kind(
                 f"the server refuses the statement: {' '.join(str(error).split())}", file=self.name
             ) from None

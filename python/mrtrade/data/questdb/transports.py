@@ -15,6 +15,10 @@ class QueryTimeout(SourceError):
     """A statement that took too long: half the window may do."""
 
 
+class Refused(SourceError):
+    """A statement that the source will not run, such as one of a table that it does not have."""
+
+
 @dataclass(frozen=True)
 class Span:
     """The rows of one symbol with ``low_ns <= when < high_ns``.
@@ -55,8 +59,10 @@ class Transport(Protocol):
 
         Raises
         ------
-        SourceError
+        Refused
             If there is no such table.
+        SourceError
+            If the source cannot be asked, or what it has cannot be read.
         """
         ...
 

@@ -94,8 +94,15 @@ def backup(settings: TimescaleSettings, folder: str | os.PathLike[str]) -> Backu
     folder = Path(folder)
     if folder.exists():
         raise StoreError("is there already", file=folder, remedy="name a folder that is not there")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    new = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))  # for its owner only
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        new = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))  # its owner's
+    except OSError as error:
+        raise StoreError(
+            f"cannot be made: {error.strerror}",
+            file=folder,
+            remedy="name a folder in one that is yours to write to",
+        ) from error
     try:
         with connect(settings) as connection, told(settings):
             if not is_set_up(connection):

@@ -154,7 +154,7 @@ def told_error(error: Exception, settings: TimescaleSettings) -> StoreError:
     remedy = "see the log of the server"
     if isinstance(error, errors.UndefinedTable):
         what = "the database is not set up, or by an older version of mrtrade"
-        remedy = "run: mrtrade db init"
+        remedy = f"run, as its owner: mrtrade db init --store {settings.url}"
     elif isinstance(error, errors.LockNotAvailable):
         what = "another process is writing the same, or holds a lock on it"
         remedy = "run it again when that one has ended, or raise lock_timeout_s"
@@ -171,6 +171,8 @@ def told_error(error: Exception, settings: TimescaleSettings) -> StoreError:
         remedy = "see whether the server runs, or raise pool_size or connect_timeout_s"
     elif "password" in what.lower() and isinstance(error, psycopg.OperationalError):
         remedy = f"set {PREFIX}USER and {PREFIX}PASSWORD in the environment or in .env"
+    elif isinstance(error, psycopg.OperationalError) and what.endswith("does not exist"):
+        remedy = "correct the address, or have it made: createdb"
     elif isinstance(error, psycopg.OperationalError):
         remedy = "see whether the server runs and the address is right, then run it again"
     passes = isinstance(error, errors.LockNotAvailable | errors.DeadlockDetected)

@@ -157,8 +157,8 @@ def _address(url: str) -> dict[str, Any]:
     except ProgrammingError:  # its message may hold the password
         raise ConfigError(
             "not an address of a database",
-            expected="postgresql://user@host:port/database",
-            remedy="percent-encode what is not a letter or a digit",
+            expected="timescale, timescale:FILE.yaml or postgresql://user@host:port/database",
+            remedy="write it so, with %-codes for what is neither a letter nor a digit",
         ) from None
     if "password" in parts:
         raise ConfigError(
