@@ -148,7 +148,7 @@ def lake(moto, monkeypatch):
         answer.read()
 
 
-@pytest.mark.parametrize("client", ["s3", "lakeapi"])
+@pytest.mark.parametrize("client", ["s3", pytest.param("lakeapi", marks=pytest.mark.lakeapi)])
 def test_signatures_and_permissions_on_moto(lake, monkeypatch, tmp_path, capfd, client):
     (key, secret), (other, others) = lake
 

@@ -17,6 +17,8 @@ from mrtrade.data.schemas import TABLES
 from mrtrade.errors import ConfigError, DataError, SourceError
 from tests.lake.make import BUCKET, ROOT, key_of, put_day, rows_of
 
+pytestmark = pytest.mark.lakeapi
+
 DAYS = ("2026-04-01", "2026-04-02", "2026-04-03")
 WHERE = ("binance", "BTC/USDT")
 

@@ -52,6 +52,9 @@ def ingest(
         str | None,
         typer.Option(help="Rule for who took, of trades that do not say it: tick."),
     ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Show every finding, not only the worst.")
+    ] = False,
 ) -> None:
     """Check recorded files and bring them into the store: all of them, or none and one error."""
     from mrtrade.cli.console import make_console
@@ -67,7 +70,7 @@ def ingest(
         symbol=symbol,
         aggressor=aggressor,
     )
-    for line in found(report):
+    for line in found(report, None if every else MAX_FINDINGS):
         console.print(line, soft_wrap=True, markup=False, highlight=False)
     if report.written:
         console.print(partitions(report))
@@ -117,17 +120,17 @@ def bring_in(
     return report, perf_counter() - began
 
 
-def found(report: IngestReport) -> list[str]:
-    """Return a line for each thing found in a new file, the worst first."""
+def found(report: IngestReport, most: int | None) -> list[str]:
+    """Return a line for each thing found in a new file, the worst first, at most so many."""
     worst = {"error": 0, "warning": 1, "info": 2}
     all_found = [(one, name) for name, several in report.findings.items() for one in several]
     all_found.sort(key=lambda pair: worst[pair[0].severity])
     lines = [
         f"{one.severity}: {name}: {one.table} {one.exchange} {one.symbol}: {one.text}"
-        for one, name in all_found[:MAX_FINDINGS]
+        for one, name in all_found[:most]
     ]
-    if len(all_found) > MAX_FINDINGS:
-        lines.append(f"... and {len(all_found) - MAX_FINDINGS} more findings")
+    if len(all_found) > len(lines):
+        lines.append(f"... and {len(all_found) - len(lines)} more findings: --all shows them")
     return lines
 
 

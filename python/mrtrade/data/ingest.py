@@ -68,8 +68,8 @@ class IngestReport:
 
     @property
     def rows(self) -> int:
-        """Rows in the partitions written."""
-        return sum(entry.rows for entry in self.written)
+        """Rows in the partitions written, without those put into quarantine."""
+        return sum(entry.rows for entry in self.written if entry.table != "quarantine")
 
     def __str__(self) -> str:
         text = (

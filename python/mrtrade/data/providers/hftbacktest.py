@@ -92,9 +92,10 @@ def _market(lines: list[bytes]) -> str | None:
             data = message["data"]
             if data.get("e") not in ("depthUpdate", "trade"):
                 continue
+            symbol = str(data["s"])
         except _BAD:
             continue
-        if "ps" in data or "_" in data["s"] or data["s"].endswith("USD"):
+        if "ps" in data or "_" in symbol or symbol.endswith("USD"):
             return "BINANCE_DELIVERY"
         return "BINANCE" if "M" in data or ("U" in data and "pu" not in data) else "BINANCE_FUTURES"
     return None

@@ -69,7 +69,8 @@ class TimescaleStore:
             raise StoreError(
                 "the database is not set up" if is_new else f"it lacks {missing[0].file}",
                 file=self.url,
-                remedy=f"run, as its owner: mrtrade db {'init' if is_new else 'migrate'}",
+                remedy=f"run, as its owner: mrtrade db {'init' if is_new else 'migrate'} "
+                f"--store {self.url}",
             )
         return find_edition(connection)
 
