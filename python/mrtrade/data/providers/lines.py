@@ -12,7 +12,14 @@ import pyarrow as pa
 
 from mrtrade.errors import DataError
 
-UNREADABLE = (OSError, EOFError, zipfile.BadZipFile, pa.ArrowException, gzip.zlib.error)  # type: ignore[attr-defined]
+UNREADABLE = (
+    OSError,
+    EOFError,
+    zipfile.BadZipFile,
+    NotImplementedError,  # of zipfile, where the version is none
+    pa.ArrowException,
+    gzip.zlib.error,  # type: ignore[attr-defined]
+)
 """What a file that is cut off, or not what its name says, raises."""
 
 PACKED = (".gz", ".zst", ".zip")

@@ -2,7 +2,8 @@
 
 import re
 
-from mrtrade.errors import DataError
+from mrtrade.errors import ConfigError, DataError
+from mrtrade.instruments import to_lake
 
 # Longest first: BTCFDUSD is BTC/FDUSD, not BTCFD/USD.
 _QUOTES = (
@@ -35,18 +36,37 @@ def binance(exchange: str, native: str) -> str:
             expected="a symbol that ends in a quote currency known here",
             remedy="say the symbol: --symbol BASE/QUOTE, or BASE/QUOTE-PERP",
         )
-    spot = f"{pair.removesuffix(quote)}-{quote}"
+    spot = plain(f"{pair.removesuffix(quote)}-{quote}")
     if exchange == "BINANCE":
         return spot
     return f"{spot}-PERP" if term in ("", "PERP") else f"{spot}-{dated(term)}"
+
+
+def plain(native: str) -> str:
+    """Return a symbol that is spelled as Crypto Lake's are: ``BTC-USDT``.
+
+    Raises
+    ------
+    DataError
+        If it is not.
+    """
+    try:
+        return to_lake(native)
+    except ConfigError:
+        raise DataError(
+            "cannot tell base and quote currency",
+            value=native,
+            expected="BASE-QUOTE",
+            remedy="say the symbol: --symbol BASE/QUOTE, or BASE/QUOTE-PERP",
+        ) from None
 
 
 def okx(native: str) -> str:
     """Return Crypto Lake's symbol of one of OKX's: ``UNI-USD-SWAP`` is ``UNI-USD-PERP``."""
     pair, _, term = native.rpartition("-")
     if term == "SWAP":
-        return f"{pair}-PERP"
-    return f"{pair}-{dated(term)}" if _DATED.fullmatch(term) else native
+        return plain(f"{pair}-PERP")
+    return plain(f"{pair}-{dated(term)}" if _DATED.fullmatch(term) else native)
 
 
 def dated(term: str) -> str:

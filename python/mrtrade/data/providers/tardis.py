@@ -73,7 +73,7 @@ def _symbol(venue: str, market: str, native: str) -> str:
     if venue.startswith("okex"):
         return spelling.okx(native)
     if "-" in native:
-        return native
+        return spelling.plain(native)
     if venue == "bybit":
         return spelling.binance("BINANCE_FUTURES", native)
     return spelling.binance("BINANCE" if market == "BYBIT" else market, native)
