@@ -1,4 +1,4 @@
-"""How fast a store is here: a synthetic day written, replaced and read, several times."""
+"""How fast a store is here: synthetic days written, replaced and read, one a run."""
 
 import os
 import statistics
@@ -10,14 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from mrcore.market import SyntheticMarket
-from mrtrade.clock import NS_PER_DAY, NS_PER_SECOND, utc_day
+from mrtrade.clock import NS_PER_DAY, NS_PER_SECOND, to_ns, utc_day
 from mrtrade.data.schemas import TABLES
 from mrtrade.data.store import Source, Store
 
 EXCHANGE, SYMBOL = "MRTRADE_BENCH", "BTC/USDT"
-"""Where the day is written to, and removed from at the end: nobody's data."""
+"""Where the days are written to, and removed from at the end: nobody's data."""
 
 _SERIES = ("book_delta_v2", EXCHANGE, SYMBOL)
 _BATCH_ROWS = 1 << 18
@@ -77,7 +78,7 @@ def bench(
     runs: int = 3,
     progress: Callable[[str], None] | None = None,
 ) -> list[Timing]:
-    """Time a store with a day of deltas, and remove it again.
+    """Time a store with days of deltas, and remove them again.
 
     Parameters
     ----------
@@ -92,50 +93,60 @@ def bench(
     -------
     list of Timing
     """
-    table = synthetic_day(rows)
-    first = int(table["received_time"][0].as_py())
-    day = utc_day(first)
-    middle = first + NS_PER_DAY // 2
+    days = [_later(synthetic_day(rows), number) for number in range(runs)]
+    names = [utc_day(int(table["received_time"][0].as_py())) for table in days]
 
-    def write(name: str) -> int:
+    def write(run: int, name: str) -> int:
+        table, day = days[run], names[run]
         source = Source(name, table.nbytes, name, (day,))
         pieces = (table.slice(at, _BATCH_ROWS) for at in range(0, rows, _BATCH_ROWS))
         return store.write_day(*_SERIES, day, [(source, pieces)], keep=False).rows
 
-    def read(start: int, end: int) -> int:
-        found = store.read(*_SERIES, start, end)
+    def read(run: int, start_ns: int, length_ns: int) -> int:
+        start = to_ns(names[run]) + start_ns
+        found = store.read(*_SERIES, start, start + length_ns)
         return max(len(column.to_numpy()) for column in found.columns)
 
-    def checked() -> int:
-        faults = store.verify(*_SERIES)
+    def verified(run: int) -> int:
+        start = to_ns(names[run])
+        faults = store.verify(*_SERIES, start, start + NS_PER_DAY)
         if faults:
             raise AssertionError(faults)
         return rows
 
     steps: list[tuple[str, Callable[[int], int]]] = [
-        ("write a day", lambda run: write(f"new-{run}")),
-        ("replace it", lambda run: write(f"again-{run}")),
-        ("read it to numpy", lambda run: read(first - NS_PER_SECOND, first + NS_PER_DAY)),
-        ("read 5 minutes", lambda run: read(middle, middle + 300 * NS_PER_SECOND)),
-        ("verify it", lambda run: checked()),
+        ("write a day", lambda run: write(run, "new")),
+        ("replace it", lambda run: write(run, "again")),
+        ("read it to numpy", lambda run: read(run, 0, NS_PER_DAY)),
+        ("read 5 minutes", lambda run: read(run, NS_PER_DAY // 2, 300 * NS_PER_SECOND)),
+        ("verify it", verified),
     ]
     server = _server_pid(store)
     taken: dict[str, list[Timing]] = {name: [] for name, _ in steps}
+    _remove(store, names)
     try:
         for run in range(runs):
-            _remove(store, day)
             for name, step in steps:
                 if progress is not None:
                     progress(f"{name}, {run + 1} of {runs}")
                 taken[name].append(_timed(name, step, run, server))
     finally:
-        _remove(store, day)
+        _remove(store, names)
     return [_median(timings) for timings in taken.values()]
 
 
-def _remove(store: Store, day: str) -> None:
-    if day in store.days(*_SERIES):
-        store.remove_day(*_SERIES, day)
+def _later(table: pa.Table, days: int) -> pa.Table:
+    """Move rows by days: each run loads a day of its own, as users do."""
+    for name in ("origin_time", "received_time"):
+        moved = pc.add(table[name], days * NS_PER_DAY)
+        table = table.set_column(table.schema.names.index(name), table.schema.field(name), moved)
+    return table
+
+
+def _remove(store: Store, days: list[str]) -> None:
+    for day in store.days(*_SERIES):
+        if day in days:
+            store.remove_day(*_SERIES, day)
 
 
 def _timed(name: str, step: Callable[[int], int], run: int, server: int | None) -> Timing:
