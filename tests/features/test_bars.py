@@ -44,7 +44,10 @@ def test_grid():
 @pytest.mark.parametrize("latency", [0, 250_000_000])
 def test_bars_against_a_slow_replay(tape, latency):
     bars = build_bars(tape, SECOND, latency)
-    assert list(bars) == [name for name in SAMPLE_COLUMNS if name not in ACCOUNT] + ["mid"]
+    assert list(bars) == [name for name in SAMPLE_COLUMNS if name not in ACCOUNT] + [
+        "mid",
+        "volume",
+    ]
     assert bars.index.name == "time"
     assert str(bars.index.dtype) == "datetime64[ns, UTC]"
     ends = bars.index.asi8

@@ -6,7 +6,7 @@ import pytest
 import statsmodels.api as sm
 
 from mrtrade.features import compute
-from tests.features.conftest import make_bars
+from mrtrade.features.example import example_bars as make_bars
 
 YEAR = 365 * 86400.0
 
@@ -41,6 +41,7 @@ def test_flow_by_hand():
         ask_size=[2, 2, 8],
         buy_volume=[3, 0, 1],
         sell_volume=[1, 0, 1],
+        volume=[4, 0, 2],
         n_trades=[2, 0, 3],
         notional=[400, 0, 100],
         mid=[100, 101, 100],
@@ -57,50 +58,10 @@ def test_flow_by_hand():
 
 def test_no_trade_after_trades_is_nan_not_a_residue():
     volume = np.r_[np.random.default_rng(0).uniform(0.0, 1e6, 50), np.zeros(50)]
-    frame = rows(buy_volume=volume, sell_volume=np.zeros(100))
+    frame = rows(buy_volume=volume, sell_volume=np.zeros(100), volume=volume)
     got = one("trade_imbalance_10", frame)
     assert np.isnan(got[59:]).all()
     assert (got[9:59] == 1.0).all()
-
-
-@pytest.mark.parametrize("window", [20, 60, 300])
-def test_windows_against_pandas(bars, window):
-    mid = bars["mid"]
-    mean = mid.rolling(window).mean()
-    z = (mid - mean) / mid.rolling(window).std(ddof=0)
-    volume = bars["buy_volume"] + bars["sell_volume"]
-    vwap = bars["notional"].rolling(window).sum() / volume.rolling(window).sum()
-    squares = np.log(mid / mid.shift()) ** 2
-    low, high = bars["mid_low"].rolling(window).min(), bars["mid_high"].rolling(window).max()
-    span = np.log(bars["mid_high"] / bars["mid_low"]) ** 2 / (4 * np.log(2))
-    traded = bars["notional"] > 0
-    illiquid = (squares**0.5 / bars["notional"]).where(traded) * 1e6
-    expected = {
-        "zscore": z,
-        "vpin_z": (bars["vpin"] - bars["vpin"].rolling(window).mean())
-        / bars["vpin"].rolling(window).std(ddof=0),
-        "bollinger_b": (mid - (mean - 2 * (s := mid.rolling(window).std(ddof=0)))) / (4 * s),
-        "sma_dev_bps": 1e4 * np.log(mid / mean),
-        "vwap_dev_bps": 1e4 * np.log(mid / vwap),
-        "reversal_bps": -1e4 * np.log(mid / mid.shift(window)),
-        "range_position": (mid - low) / (high - low),
-        "realized_vol": np.sqrt(squares.rolling(window).mean() * YEAR),
-        "parkinson_vol": np.sqrt(span.rolling(window).mean() * YEAR),
-        "amihud": illiquid.rolling(window, min_periods=1).mean().where(mid.shift(window) > 0),
-        "trade_imbalance": (bars["buy_volume"] - bars["sell_volume"]).rolling(window).sum()
-        / volume.rolling(window).sum(),
-    }
-    got = compute(bars, [f"{name}_{window}" for name in expected])
-    for name, values in expected.items():
-        np.testing.assert_allclose(
-            got[f"{name}_{window}"], values, rtol=1e-8, atol=1e-9, err_msg=name
-        )
-
-
-def test_vol_ratio_against_pandas(bars):
-    squares = np.log(bars["mid"] / bars["mid"].shift()) ** 2
-    expected = np.sqrt(squares.rolling(60).mean() / squares.rolling(600).mean())
-    np.testing.assert_allclose(one("vol_ratio_60", bars), expected, rtol=1e-9)
 
 
 def test_zscore_of_large_prices_does_not_cancel():

@@ -173,7 +173,6 @@ def _scene(config: BacktestConfig, store: Store, strategy: Strategy) -> Scene:
     """Read what is replayed, and compute what the strategy decides on."""
     from mrtrade.data.funding import funding_rates
     from mrtrade.data.tape import find_instrument, load_tape
-    from mrtrade.features import compute
     from mrtrade.features.bars import build_bars
 
     terms = find_instrument(store, config.exchange, config.symbol, **config.instrument_overrides())
@@ -198,10 +197,20 @@ def _scene(config: BacktestConfig, store: Store, strategy: Strategy) -> Scene:
         terms=terms,
         tape=tape,
         bars=bars,
-        features=compute(bars, strategy.features),
+        features=_features(bars, strategy),
         rates=_marked(rates, bars["mid"]),
         max_lots=max_lots(config, terms, bars["mid"].to_numpy(np.float64)),
     )
+
+
+def _features(bars: pd.DataFrame, strategy: Strategy) -> pd.DataFrame:
+    """Compute what the strategy decides on."""
+    from mrtrade.features import compute
+
+    features = compute(bars, strategy.features)
+    for name, why in features.attrs["reasons"].items():
+        raise ConfigError(f"{type(strategy).__name__} reads {name!r}, which has no value: {why}")
+    return features
 
 
 def _marked(rates: pd.DataFrame, mid: pd.Series[Any]) -> pd.DataFrame:

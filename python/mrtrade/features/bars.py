@@ -56,6 +56,7 @@ def frame_of(times: npt.NDArray[np.int64], samples: npt.NDArray[np.float64]) -> 
     frame = pd.DataFrame(samples, index=index, columns=list(SAMPLE_COLUMNS), copy=False)
     frame = frame.drop(columns=list(ACCOUNT))
     frame["mid"] = 0.5 * (frame["bid"] + frame["ask"])
+    frame["volume"] = frame["buy_volume"] + frame["sell_volume"]
     return frame
 
 

@@ -1,63 +1,108 @@
-"""The register of features, and the one way to compute them.
+"""The register of features: what each is, and what it is made of.
 
-A feature is a function ``f(bars, roll, **params)``. ``bars`` maps column names to float64 arrays
-(the columns of :func:`mrtrade.features.bars.build_bars`, and ``time``, int64 ns at which each bar
-ends); ``roll`` gives it rolling statistics that remember (`Rolling`). It is handed consecutive
+A feature is a function ``f(bars, roll, **params)`` of the columns that it declares. ``bars`` maps
+those, and no other, to float64 arrays (``time``: int64 ns at which each bar ends); ``roll`` gives
+it rolling statistics that remember (`mrtrade.features.rolling.Rolling`). It is handed consecutive
 chunks of bars: all of history at once in a backtest, one bar at a time live. As ``roll`` carries
 the state from chunk to chunk, both are the same code and give the same bits.
+
+What it declares are columns of bars (`mrtrade.features.columns`), derived columns (`derived`) or
+other features: each is computed once, whoever asks for it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-import pandas as pd
-
-from mrtrade.clock import to_ns
 from mrtrade.errors import ConfigError
-from mrtrade.features.rolling import Array, Rolling
+from mrtrade.features.columns import COLUMNS
+from mrtrade.features.rolling import Array
 
-Bars = Mapping[str, Array]  # but `time`: int64
 Function = Callable[..., Array]
+
+FAMILIES = (
+    "microstructure",
+    "mean_reversion",
+    "volatility",
+    "cross_asset",
+    "funding",
+    "temporal",
+    "interactions",
+)
 
 
 @dataclass(frozen=True)
-class Feature:
+class Derived:
+    """A column computed from others, for features to share.
+
+    Attributes
+    ----------
+    name : str
+        Name of its column.
+    unit : str
+    inputs : tuple of str
+        What it is computed from: columns of bars, derived columns or features.
+    function : callable
+        ``f(bars, roll, **params)``.
+    params : Mapping
+        Keyword arguments of the function.
+    """
+
+    name: str
+    unit: str
+    inputs: tuple[str, ...]
+    function: Function = field(repr=False)
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Feature(Derived):
     """One registered feature.
 
     Attributes
     ----------
     name : str
         Name of its column. A feature with a window is called ``base_window``: ``zscore_300``.
-    family, unit, formula, source : str
-        What it is, in words; shown by ``mrtrade features list``.
+    family, formula, edge, source : str
+        What it is, in words. `edge`: where it has no value, or what counts at the borders.
     lookback : int or None
         Number of earlier bars the value depends on; None: on all of them (recursive filters).
     warmup : int
         Number of leading bars without a value (NaN).
-    params : Mapping
-        Keyword arguments of the function.
+    sparse : bool
+        Whether it has no value at some bars even of a live market, as where a gate is shut.
+    window : int or None
+        Bars, where it has one.
     """
 
-    name: str
-    family: str
-    unit: str
-    formula: str
-    source: str
-    lookback: int | None
-    warmup: int
-    function: Function = field(repr=False)
-    params: Mapping[str, Any] = field(default_factory=dict)
+    family: str = ""
+    formula: str = ""
+    edge: str = ""
+    source: str = ""
+    lookback: int | None = 0
+    warmup: int = 0
+    sparse: bool = False
+    window: int | None = None
+
+    @property
+    def stem(self) -> str:
+        """Its name without the window."""
+        return self.name if self.window is None else self.name.removesuffix(f"_{self.window}")
+
+    @property
+    def about(self) -> str:
+        """What it says, in a sentence: the first line of the function's docstring."""
+        return (self.function.__doc__ or "").strip().partition("\n")[0]
 
 
 #: Every registered feature by name, windowed ones with their default windows.
 FEATURES: dict[str, Feature] = {}
+DERIVED: dict[str, Derived] = {}
 _WINDOWED: dict[str, Callable[[int], Feature]] = {}
 
 
@@ -66,10 +111,13 @@ def feature(
     *,
     family: str,
     unit: str,
+    inputs: Sequence[str],
     formula: str,
+    edge: str,
     source: str,
     lookback: int | Callable[[int], int | None] | None = 0,
     warmup: int | Callable[[int], int] = 0,
+    sparse: bool = False,
     windows: Sequence[int] = (),
     params: Mapping[str, Any] | None = None,
 ) -> Callable[[Function], Function]:
@@ -79,10 +127,15 @@ def feature(
     ----------
     name : str
         Column name; with `windows`, the stem of ``name_window``.
-    family, unit, formula, source : str
-        Documentation, all required.
+    family, unit, formula, edge, source : str
+        Documentation, all required. `edge` says where it has no value.
+    inputs : sequence of str
+        The columns that the function reads: of bars, derived, or other features. ``{window}``
+        stands for the window.
     lookback, warmup : int or callable
         In bars, see `Feature`; functions of the window where there is one.
+    sparse : bool
+        See `Feature`.
     windows : sequence of int
         The function takes ``window`` (bars, >= 2). These are registered by name; every other
         length is found by name too (``zscore_45``).
@@ -92,8 +145,8 @@ def feature(
     Examples
     --------
     >>> from mrtrade.features import feature
-    >>> @feature("spread_ticks", family="microstructure", unit="ticks",
-    ...          formula="(ask - bid) / 0.1", source="definition")
+    >>> @feature("spread_ticks", family="microstructure", unit="ticks", inputs=("bid", "ask"),
+    ...          formula="(ask - bid) / 0.1", edge="NaN: a side is empty", source="definition")
     ... def spread_ticks(bars, roll):
     ...     return (bars["ask"] - bars["bid"]) / 0.1
     """
@@ -106,28 +159,65 @@ def feature(
         if window is not None:
             extra["window"] = window
         return Feature(
-            name if window is None else f"{name}_{window}",
-            family,
-            unit,
-            formula,
-            source,
-            resolve(lookback),
-            resolve(warmup),
-            function,
-            extra,
+            name=name if window is None else f"{name}_{window}",
+            unit=unit,
+            inputs=tuple(one.format(window=window) for one in inputs),
+            function=function,
+            params=extra,
+            family=family,
+            formula=formula,
+            edge=edge,
+            source=source,
+            lookback=resolve(lookback),
+            warmup=resolve(warmup),
+            sparse=sparse,
+            window=window,
         )
 
     def register(function: Function) -> Function:
         made = [make(function, window) for window in windows or (None,)]
         for one in made:
-            if one.name in FEATURES:
+            if one.inputs != (one.name,):  # a feature may hand out a column as it is
+                _refuse_double(one.name)
+            elif one.name in FEATURES:
                 raise ValueError(f"feature {one.name!r} is registered twice")
-            FEATURES[one.name] = one
+        FEATURES.update((one.name, one) for one in made)
         if windows:
             _WINDOWED[name] = lambda window: make(function, window)
         return function
 
     return register
+
+
+def derived(
+    name: str, *, unit: str, inputs: Sequence[str], params: Mapping[str, Any] | None = None
+) -> Callable[[Function], Function]:
+    """Register a function as a column that features share; see `feature`."""
+
+    def register(function: Function) -> Function:
+        _refuse_double(name)
+        DERIVED[name] = Derived(name, unit, tuple(inputs), function, dict(params or {}))
+        return function
+
+    return register
+
+
+def _refuse_double(name: str) -> None:
+    if name in FEATURES or name in DERIVED or name in COLUMNS:
+        raise ValueError(f"{name!r} is registered twice, or is the name of a column of bars")
+
+
+@contextmanager
+def scratch() -> Iterator[None]:
+    """Forget what is registered within."""
+    registers: tuple[dict[str, Any], ...] = (FEATURES, DERIVED, COLUMNS, _WINDOWED)
+    before = [dict(register) for register in registers]
+    try:
+        yield
+    finally:
+        for register, content in zip(registers, before, strict=True):
+            register.clear()
+            register.update(content)
 
 
 def get(name: str) -> Feature:
@@ -149,65 +239,14 @@ def get(name: str) -> Feature:
     )
 
 
-class FeatureStream:
-    """Features of a stream of bars, fed in chunks of any size.
-
-    Not for use from two threads at once.
-
-    Parameters
-    ----------
-    names : iterable of str
-        Features to compute, see `get`.
-    """
-
-    def __init__(self, names: Iterable[str]) -> None:
-        self.features = tuple(get(name) for name in dict.fromkeys(names))
-        self._rolling = tuple(Rolling() for _ in self.features)
-
-    def update(self, bars: Bars) -> dict[str, Array]:
-        """Take the next bars, return the features at their ends.
-
-        Parameters
-        ----------
-        bars : Mapping of str to ndarray
-            Columns of equal length, in time order and following what came before; ``time`` int64
-            ns, the others float64.
-        """
-        # A lone column of a frame may be strided, and numpy's loops for strided data need not
-        # round like those for contiguous data: without this the chunk size would show.
-        columns = {name: np.ascontiguousarray(values) for name, values in bars.items()}
-        values: dict[str, Array] = {}
-        with np.errstate(divide="ignore", invalid="ignore"):
-            for one, roll in zip(self.features, self._rolling, strict=True):
-                roll.rewind()
-                result = np.asarray(one.function(columns, roll, **one.params), dtype=np.float64)
-                values[one.name] = np.where(np.isfinite(result), result, np.nan)
-        return values
-
-
-def columns_of(frame: pd.DataFrame) -> dict[str, npt.NDArray[Any]]:
-    """Return the columns of a bar frame as arrays, its index as ``time`` (int64 ns)."""
-    columns: dict[str, npt.NDArray[Any]] = {
-        str(name): values.to_numpy(dtype=np.float64) for name, values in frame.items()
-    }
-    columns["time"] = to_ns(frame.index)
-    return columns
-
-
-def compute(bars: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
-    """Compute features of a whole frame of bars.
-
-    Parameters
-    ----------
-    bars : DataFrame
-        As :func:`mrtrade.features.bars.build_bars` makes it.
-    names : iterable of str
-        Features, see `get`.
-
-    Returns
-    -------
-    DataFrame
-        One float64 column a feature, on the index of `bars`. NaN: no value (warm-up, empty book,
-        nothing traded); never infinite.
-    """
-    return pd.DataFrame(FeatureStream(names).update(columns_of(bars)), index=bars.index)
+def select(words: Iterable[str]) -> list[str]:
+    """Return the names that some words stand for: ``all``, a family, or a feature's name."""
+    names: dict[str, None] = {}
+    for word in words:
+        if word == "all":
+            names |= dict.fromkeys(FEATURES)
+        elif any(one.family == word for one in FEATURES.values()):
+            names |= dict.fromkeys(name for name, one in FEATURES.items() if one.family == word)
+        else:
+            names[get(word).name] = None
+    return list(names)

@@ -1,9 +1,9 @@
-"""Rolling statistics for features: `mrcore.rolling` kernels whose state outlives the call."""
+"""Rolling statistics for features: `mrcore` kernels whose state outlives the call."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,85 +11,157 @@ import numpy.typing as npt
 from mrcore.rolling import EWMA, RollingMax, RollingMean, RollingMin, RollingOLS, RollingVariance
 
 Array = npt.NDArray[np.float64]
-K = TypeVar("K")
+Bars = Mapping[str, Array]
+"""Columns of bars: float64, but ``time`` int64."""
+Series = str | Array
+"""A column by its name, or an array of one's own."""
 
 _NEVER = np.iinfo(np.int64).min
+
+
+class Shared:
+    """The kernels that run over named columns: one for all features that ask for the same.
+
+    A kernel runs once a chunk, at the first call that asks for it; later calls get its result.
+    """
+
+    def __init__(self) -> None:
+        self.kernels: dict[tuple[Any, ...], Any] = {}
+        self._results: dict[tuple[Any, ...], Any] = {}
+
+    def begin(self) -> None:
+        """Begin a chunk."""
+        self._results.clear()
+
+    def run(
+        self,
+        make: Callable[..., Any],
+        given: tuple[Any, ...],
+        names: tuple[Any, ...],
+        columns: list[Any],
+    ) -> Any:
+        """Return what the kernel ``make(*given)`` says of the columns of those names."""
+        key = (make, given, names)
+        if key not in self._results:
+            kernel = self.kernels.get(key)
+            if kernel is None:
+                kernel = self.kernels[key] = make(*given)
+            self._results[key] = kernel.batch(*columns)
+        return self._results[key]
+
+    def __getstate__(self) -> dict[tuple[Any, ...], Any]:
+        return self.kernels
+
+    def __setstate__(self, kernels: dict[tuple[Any, ...], Any]) -> None:
+        self.kernels, self._results = kernels, {}
 
 
 class Rolling:
     """Rolling statistics over the chunks of bars that one feature is fed.
 
-    The n-th call within a chunk goes on with the state of the n-th call within the chunk before,
-    so a feature must make the same calls in the same order each time: no call may hang on a
-    branch that looks at data. Windows are in bars and include the present one; there is no value
-    (NaN) before a window is full, nor while a NaN is in it. `ewma` has no window: it passes over
-    NaN and keeps its value.
+    A statistic of a column that the feature declares is asked for by the column's name, and shared
+    with all other features; one of an array is the feature's own. Of those the n-th call within a
+    chunk goes on with the state of the n-th call within the chunk before, so a feature must make
+    the same calls in the same order each time: no call may hang on a branch that looks at data.
+
+    Windows are in bars and include the present one; there is no value (NaN) before a window is
+    full, nor while a NaN is in it. `ewma` has no window: it passes over NaN and keeps its value.
     """
 
-    def __init__(self) -> None:
-        self._kernels: list[Any] = []
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+        self._own: list[Any] = []
         self._next = 0
+        self._bars: Mapping[str, Any] = {}
 
-    def rewind(self) -> None:
-        """Begin a chunk."""
+    def begin(self, bars: Mapping[str, Any]) -> None:
+        """Begin a chunk of the columns that the feature declares."""
         self._next = 0
+        self._bars = bars
 
-    def _kernel(self, make: Callable[[], K]) -> K:
-        if self._next == len(self._kernels):
-            self._kernels.append(make())
-        kernel: K = self._kernels[self._next]
+    def __getstate__(self) -> tuple[Shared, list[Any]]:
+        return self._shared, self._own
+
+    def __setstate__(self, state: tuple[Shared, list[Any]]) -> None:
+        self._shared, self._own = state
+        self._next, self._bars = 0, {}
+
+    def _run(self, make: Callable[..., Any], given: tuple[Any, ...], *series: Any) -> Any:
+        columns = [self._bars[x] if isinstance(x, str) else x for x in series]
+        if all(isinstance(x, str) for x in series):
+            return self._shared.run(make, given, series, columns)
+        if self._next == len(self._own):
+            self._own.append(make(*given))
+        kernel = self._own[self._next]
         self._next += 1
-        return kernel
+        return kernel.batch(*columns)
 
-    def lag(self, x: Array, bars: int) -> Array:
+    def lag(self, x: Series, bars: int) -> Array:
         """Return the values of `bars` bars before; NaN where there was none."""
-        return self._kernel(lambda: _Lag(np.full(bars, np.nan))).batch(x)
+        lagged: Array = self._run(_Lag, (bars,), x)
+        return lagged
 
-    def bar_seconds(self, time: npt.NDArray[Any]) -> Array:
-        """Return the length of a bar from the ends (ns) of it and the one before; NaN at first."""
-        before = self._kernel(lambda: _Lag(np.full(1, _NEVER))).batch(time)
+    def bar_seconds(self) -> Array:
+        """Return the time (s) since the end of the bar before; NaN at first.
+
+        The feature declares ``time``.
+        """
+        time = self._bars["time"]
+        before = self._run(_Before, (), "time")
         return np.where(before == _NEVER, np.nan, (time - before) * 1e-9)
 
-    def mean(self, x: Array, window: int) -> Array:
+    def mean(self, x: Series, window: int) -> Array:
         """Return the mean."""
-        return self._kernel(lambda: RollingMean(window)).batch(x)
+        mean: Array = self._run(RollingMean, (window,), x)
+        return mean
 
-    def sum(self, x: Array, window: int) -> Array:
+    def sum(self, x: Series, window: int) -> Array:
         """Return the sum."""
         return self.mean(x, window) * window
 
-    def sd(self, x: Array, window: int) -> Array:
+    def sd(self, x: Series, window: int) -> Array:
         """Return the population standard deviation (ddof 0)."""
-        return np.sqrt(self._kernel(lambda: RollingVariance(window, ddof=0)).batch(x))
+        sd: Array = np.sqrt(self._run(RollingVariance, (window, 0), x))
+        return sd
 
-    def max(self, x: Array, window: int) -> Array:
+    def max(self, x: Series, window: int) -> Array:
         """Return the maximum."""
-        return self._kernel(lambda: RollingMax(window)).batch(x)
+        highest: Array = self._run(RollingMax, (window,), x)
+        return highest
 
-    def min(self, x: Array, window: int) -> Array:
+    def min(self, x: Series, window: int) -> Array:
         """Return the minimum."""
-        return self._kernel(lambda: RollingMin(window)).batch(x)
+        lowest: Array = self._run(RollingMin, (window,), x)
+        return lowest
 
-    def ols(self, y: Array, x: Array, window: int) -> tuple[Array, Array]:
-        """Return slope and classical t statistic of y on x, with an intercept."""
-        slope, _, _, t = self._kernel(lambda: RollingOLS(window)).batch(x, y)
-        return slope, t
+    def ols(self, y: Series, x: Series, window: int) -> tuple[Array, Array, Array, Array]:
+        """Return slope, intercept, r2 and classical t statistic of y on x, with an intercept."""
+        line: tuple[Array, Array, Array, Array] = self._run(RollingOLS, (window,), x, y)
+        return line
 
-    def ewma(self, x: Array, window: int, alpha: float) -> Array:
+    def ewma(self, x: Series, window: int, alpha: float) -> Array:
         """Return y += alpha (x - y), begun with the mean of the first `window` values."""
-        return self._kernel(lambda: _SeededEwma(window, alpha)).batch(x)
+        mean: Array = self._run(_SeededEwma, (window, alpha), x)
+        return mean
 
 
 class _Lag:
-    """The last values of a stream, handed out again later; begins with `before`."""
+    """The last values of a stream, handed out again later."""
 
-    def __init__(self, before: npt.NDArray[Any]) -> None:
-        self._tail = before
+    def __init__(self, bars: int) -> None:
+        self._tail: npt.NDArray[Any] = np.full(bars, np.nan)
 
     def batch(self, x: npt.NDArray[Any]) -> npt.NDArray[Any]:
         joined = np.concatenate([self._tail, x])
         self._tail = joined[len(x) :].copy()
         return joined[: len(x)]
+
+
+class _Before(_Lag):
+    """The time before each."""
+
+    def __init__(self) -> None:
+        self._tail = np.array([_NEVER])
 
 
 class _SeededEwma:

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from mrtrade.features.registry import Bars, feature
-from mrtrade.features.rolling import Array, Rolling
+from mrtrade.features.registry import feature
+from mrtrade.features.rolling import Array, Bars, Rolling
 
 DAY_NS = 86_400_000_000_000
 
@@ -22,7 +22,9 @@ for _name, _wave in (("sin", np.sin), ("cos", np.cos)):
         f"hour_{_name}",
         family="temporal",
         unit="-1..1",
+        inputs=("time",),
         formula=f"{_name}(2 pi time of day / 24 h), UTC",
+        edge="always there",
         source="definition",
         params={"wave": _wave},
     )(hour)

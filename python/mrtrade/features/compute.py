@@ -1,0 +1,227 @@
+"""The one way to compute features, for a frame of bars and for a stream of them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from mrtrade.clock import to_ns
+from mrtrade.errors import ConfigError
+from mrtrade.features.columns import COLUMNS
+from mrtrade.features.registry import DERIVED, FEATURES, Derived, Feature, get
+from mrtrade.features.rolling import Array, Bars, Rolling, Shared
+
+
+class Inputs(dict[str, npt.NDArray[Any]]):
+    """The columns that a feature declares."""
+
+    def __missing__(self, name: str) -> npt.NDArray[Any]:
+        raise ConfigError(
+            f"a feature reads {name!r}, which it does not declare",
+            expected=f"one of {', '.join(self)}",
+            remedy="name it among `inputs`",
+        )
+
+
+def plan(names: Iterable[str]) -> tuple[list[Derived], list[str]]:
+    """Return what is to be computed, what others need first; and the columns of bars it needs."""
+    order: dict[str, Derived] = {}
+    columns: dict[str, None] = {}
+
+    def visit(node: Derived, above: tuple[str, ...]) -> None:
+        if node.name in above:
+            raise ConfigError(f"feature {node.name!r} is made of itself: {' <- '.join(above)}")
+        for name in node.inputs:
+            if name in COLUMNS:
+                columns[name] = None
+            elif name not in order:
+                visit(_node(name, node), (*above, node.name))
+        order[node.name] = node
+
+    for name in names:
+        if name not in order:
+            visit(get(name), ())
+    return list(order.values()), list(columns)
+
+
+def _node(name: str, asked_by: Derived) -> Derived:
+    if name in DERIVED:
+        return DERIVED[name]
+    try:
+        return get(name)
+    except ConfigError as error:
+        raise ConfigError(f"input {name!r} of {asked_by.name!r} is no column: {error}") from None
+
+
+def missing(node: Derived, absent: Mapping[str, str]) -> str | None:
+    """Return why a column cannot be computed, None if it can."""
+    return next((absent[name] for name in node.inputs if name in absent), None)
+
+
+class FeatureStream:
+    """Features of a stream of bars, fed in chunks of any size.
+
+    Pickle (or ``copy.deepcopy``) saves it with all that it remembers; what was saved goes on only
+    with the features as they were defined then. Not for use from two threads at once.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Features to compute, see `mrtrade.features.get`.
+
+    Attributes
+    ----------
+    features : tuple of Feature
+    columns : tuple of str
+        Columns of bars that they are made of.
+    reasons : dict
+        Why a feature has no value at all, by name: a column is not in the bars. Known after the
+        first `update`.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        names = list(dict.fromkeys(names))
+        self._nodes, columns = plan(names)
+        self.features: tuple[Feature, ...] = tuple(get(name) for name in names)
+        self.columns = tuple(columns)
+        self.reasons: dict[str, str] = {}
+        self._present: frozenset[str] | None = None
+        self._shared = Shared()
+        self._rolling = [Rolling(self._shared) for _ in self._nodes]
+
+    def update(self, bars: Bars) -> dict[str, Array]:
+        """Take the next bars, return the features at their ends.
+
+        Parameters
+        ----------
+        bars : Mapping of str to ndarray
+            Columns of equal length, in time order and following what came before; ``time`` int64
+            ns, the others float64. Columns that no feature reads may be left out.
+
+        Raises
+        ------
+        ConfigError
+            If a column of the first update is not there, or one that it had not is.
+        """
+        # A lone column of a frame may be strided, and numpy's loops for strided data need not
+        # round like those for contiguous data: without this the chunk size would show.
+        known: dict[str, npt.NDArray[Any]] = {
+            name: np.ascontiguousarray(bars[name]) for name in self.columns if name in bars
+        }
+        self._see(frozenset(known))
+        rows = len(next(iter(bars.values())))
+        self._shared.begin()
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            for node, roll in zip(self._live, self._live_rolling, strict=True):
+                inputs = Inputs((name, known[name]) for name in node.inputs)
+                roll.begin(inputs)
+                value = np.asarray(node.function(inputs, roll, **node.params), dtype=np.float64)
+                known[node.name] = np.where(np.isfinite(value), value, np.nan)
+        nothing = np.full(rows, np.nan)
+        return {one.name: known.get(one.name, nothing) for one in self.features}
+
+    def _see(self, present: frozenset[str]) -> None:
+        """Settle what can be computed from the columns that are there."""
+        if present == self._present:
+            return
+        if self._present is not None:
+            other = sorted(present ^ self._present)
+            raise ConfigError(
+                f"the bars do not have the columns of those before: {', '.join(other)}",
+                remedy="give each chunk the same columns",
+            )
+        self._present = present
+        absent = {
+            name: f"the bars have no column {name!r} ({COLUMNS[name].meaning})"
+            for name in self.columns
+            if name not in present
+        }
+        for node in self._nodes:
+            if (why := missing(node, absent)) is not None:
+                absent[node.name] = why
+        self.reasons = {one.name: absent[one.name] for one in self.features if one.name in absent}
+        self._choose(absent)
+
+    def _choose(self, absent: Mapping[str, str]) -> None:
+        pairs = [
+            (node, roll)
+            for node, roll in zip(self._nodes, self._rolling, strict=True)
+            if node.name not in absent
+        ]
+        self._live = [node for node, _ in pairs]
+        self._live_rolling = [roll for _, roll in pairs]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {
+            "names": [one.name for one in self.features],
+            "definitions": _digest(self._nodes),
+            "present": self._present,
+            "rolling": self._rolling,
+            "shared": self._shared,
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        FeatureStream.__init__(self, state["names"])
+        if state["definitions"] != _digest(self._nodes):
+            raise ConfigError(
+                "the saved state is of features that were defined otherwise",
+                remedy="begin a new stream, and feed it the bars of its warm-up",
+            )
+        self._rolling, self._shared = state["rolling"], state["shared"]
+        if state["present"] is not None:
+            self._see(state["present"])
+
+
+def _digest(nodes: Iterable[Derived]) -> str:
+    """Hash of what is computed: names, inputs, parameters and code."""
+    content = hashlib.sha256()
+    for node in nodes:
+        code = node.function.__code__.co_code
+        params = {name: getattr(x, "__name__", x) for name, x in node.params.items()}
+        content.update(repr((node.name, node.inputs, params, code)).encode())
+    return content.hexdigest()
+
+
+def columns_of(frame: pd.DataFrame, names: Iterable[str] | None = None) -> dict[str, Any]:
+    """Return columns of a bar frame as arrays, its index as ``time`` (int64 ns).
+
+    Parameters
+    ----------
+    frame : DataFrame
+    names : iterable of str, optional
+        Those that are wanted, if they are there; default all.
+    """
+    wanted = frame.columns if names is None else [name for name in names if name in frame.columns]
+    columns: dict[str, Any] = {
+        str(name): frame[name].to_numpy(dtype=np.float64) for name in wanted if name != "time"
+    }
+    columns["time"] = to_ns(frame.index)
+    return columns
+
+
+def compute(bars: pd.DataFrame, names: Iterable[str] | None = None) -> pd.DataFrame:
+    """Compute features of a whole frame of bars.
+
+    Parameters
+    ----------
+    bars : DataFrame
+        As `mrtrade.features.bars` makes it.
+    names : iterable of str, optional
+        Features, see `mrtrade.features.get`; default: all that are registered.
+
+    Returns
+    -------
+    DataFrame
+        One float64 column a feature, on the index of `bars`. NaN: no value (warm-up, empty book,
+        nothing traded); never infinite. Where the bars lack a column that a feature is made of it
+        is NaN throughout, and ``.attrs["reasons"]`` says why, by name.
+    """
+    stream = FeatureStream(FEATURES if names is None else names)
+    frame = pd.DataFrame(stream.update(columns_of(bars, stream.columns)), index=bars.index)
+    frame.attrs["reasons"] = stream.reasons
+    return frame
