@@ -262,6 +262,20 @@ def test_a_feature_sees_what_it_declares_and_no_more(bars):
             compute(bars, ["honest", "sly_too"])  # whose kernel is there already
 
 
+def test_calls_that_hang_on_the_data_are_refused(bars):
+    with scratch():
+
+        @feature("moody", inputs=("mid",), **ABOUT)
+        def moody(bars, roll):
+            up = bars["mid"][-1] > 100.0
+            return roll.mean("mid", 5) if up else roll.sd("mid", 5)
+
+        stream = FeatureStream(["moody"])
+        columns = columns_of(bars.iloc[:200], ["mid"])
+        with pytest.raises(ConfigError, match="asked for other rolling statistics"):
+            chunks(stream, columns, range(201))
+
+
 def test_inputs_that_lead_nowhere_or_in_a_circle(bars):
     with scratch():
         feature("lost", inputs=("no_such",), **ABOUT)(lambda bars, roll: bars["no_such"])

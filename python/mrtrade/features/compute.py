@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -115,13 +116,14 @@ class FeatureStream:
         }
         self._see(frozenset(known))
         rows = len(next(iter(bars.values())))
-        self._shared.begin()
+        self._shared.chunk += 1
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             for node, roll in zip(self._live, self._live_rolling, strict=True):
-                inputs = Inputs((name, known[name]) for name in node.inputs)
+                inputs = Inputs()
+                for name in node.inputs:
+                    inputs[name] = known[name]
                 roll.begin(inputs)
-                value = np.asarray(node.function(inputs, roll, **node.params), dtype=np.float64)
-                known[node.name] = np.where(np.isfinite(value), value, np.nan)
+                known[node.name] = _finite(node.function(inputs, roll, **node.params))
         nothing = np.full(rows, np.nan)
         return {one.name: known.get(one.name, nothing) for one in self.features}
 
@@ -175,6 +177,14 @@ class FeatureStream:
         self._rolling, self._shared = state["rolling"], state["shared"]
         if state["present"] is not None:
             self._see(state["present"])
+
+
+def _finite(value: Any) -> Array:
+    """Return the values with NaN for what is not finite."""
+    array = np.asarray(value, dtype=np.float64)
+    if len(array) == 1:  # one bar of a stream: quicker
+        return array if math.isfinite(array[0]) else np.full(1, np.nan)
+    return np.where(np.isfinite(array), array, np.nan)
 
 
 def _digest(nodes: Iterable[Derived]) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mrcore.rolling import EWMA, RollingMax, RollingMean, RollingMin, RollingOLS, RollingVariance
+from mrtrade.errors import ConfigError
 
 Array = npt.NDArray[np.float64]
 Bars = Mapping[str, Array]
@@ -19,50 +20,53 @@ Series = str | Array
 _NEVER = np.iinfo(np.int64).min
 
 
+class Cell:
+    """A kernel, and what it said of the present chunk."""
+
+    __slots__ = ("given", "kernel", "make", "result", "seen", "series")
+
+    def __init__(self, make: Callable[..., Any], given: tuple[Any, ...], series: Any) -> None:
+        self.make, self.given, self.series = make, given, series
+        self.kernel = make(*given)
+        self.seen = -1
+        self.result: Any = None
+
+    def __getstate__(self) -> tuple[Any, ...]:
+        return self.make, self.given, self.series, self.kernel
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self.make, self.given, self.series, self.kernel = state
+        self.seen, self.result = -1, None
+
+
 class Shared:
     """The kernels that run over named columns: one for all features that ask for the same.
 
-    A kernel runs once a chunk, at the first call that asks for it; later calls get its result.
+    Attributes
+    ----------
+    chunk : int
+        Number of the present chunk: a kernel runs at the first call within it that asks.
     """
 
     def __init__(self) -> None:
-        self.kernels: dict[tuple[Any, ...], Any] = {}
-        self._results: dict[tuple[Any, ...], Any] = {}
+        self.chunk = 0
+        self._cells: dict[tuple[Any, ...], Cell] = {}
 
-    def begin(self) -> None:
-        """Begin a chunk."""
-        self._results.clear()
-
-    def run(
-        self,
-        make: Callable[..., Any],
-        given: tuple[Any, ...],
-        names: tuple[Any, ...],
-        columns: list[Any],
-    ) -> Any:
-        """Return what the kernel ``make(*given)`` says of the columns of those names."""
-        key = (make, given, names)
-        if key not in self._results:
-            kernel = self.kernels.get(key)
-            if kernel is None:
-                kernel = self.kernels[key] = make(*given)
-            self._results[key] = kernel.batch(*columns)
-        return self._results[key]
-
-    def __getstate__(self) -> dict[tuple[Any, ...], Any]:
-        return self.kernels
-
-    def __setstate__(self, kernels: dict[tuple[Any, ...], Any]) -> None:
-        self.kernels, self._results = kernels, {}
+    def cell(self, make: Callable[..., Any], given: tuple[Any, ...], series: Any) -> Cell:
+        """Return the cell of a kernel over columns."""
+        key = (make, given, series)
+        if key not in self._cells:
+            self._cells[key] = Cell(make, given, series)
+        return self._cells[key]
 
 
 class Rolling:
     """Rolling statistics over the chunks of bars that one feature is fed.
 
     A statistic of a column that the feature declares is asked for by the column's name, and shared
-    with all other features; one of an array is the feature's own. Of those the n-th call within a
-    chunk goes on with the state of the n-th call within the chunk before, so a feature must make
-    the same calls in the same order each time: no call may hang on a branch that looks at data.
+    with all other features; one of an array is the feature's own. The n-th call within a chunk goes
+    on with the state of the n-th call within the chunk before, so a feature must make the same
+    calls in the same order each time: no call may hang on a branch that looks at data.
 
     Windows are in bars and include the present one; there is no value (NaN) before a window is
     full, nor while a NaN is in it. `ewma` has no window: it passes over NaN and keeps its value.
@@ -70,7 +74,7 @@ class Rolling:
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
-        self._own: list[Any] = []
+        self._cells: list[Cell] = []
         self._next = 0
         self._bars: Mapping[str, Any] = {}
 
@@ -79,22 +83,31 @@ class Rolling:
         self._next = 0
         self._bars = bars
 
-    def __getstate__(self) -> tuple[Shared, list[Any]]:
-        return self._shared, self._own
+    def __getstate__(self) -> tuple[Shared, list[Cell]]:
+        return self._shared, self._cells
 
-    def __setstate__(self, state: tuple[Shared, list[Any]]) -> None:
-        self._shared, self._own = state
+    def __setstate__(self, state: tuple[Shared, list[Cell]]) -> None:
+        self._shared, self._cells = state
         self._next, self._bars = 0, {}
 
     def _run(self, make: Callable[..., Any], given: tuple[Any, ...], *series: Any) -> Any:
-        columns = [self._bars[x] if isinstance(x, str) else x for x in series]
-        if all(isinstance(x, str) for x in series):
-            return self._shared.run(make, given, series, columns)
-        if self._next == len(self._own):
-            self._own.append(make(*given))
-        kernel = self._own[self._next]
+        names = tuple([x if isinstance(x, str) else None for x in series])
+        if self._next == len(self._cells):
+            shared = None not in names
+            self._cells.append((self._shared.cell if shared else Cell)(make, given, names))
+        cell = self._cells[self._next]
         self._next += 1
-        return kernel.batch(*columns)
+        if cell.make is not make or cell.given != given or cell.series != names:
+            raise ConfigError(
+                "a feature asked for other rolling statistics than in the chunk before",
+                expected=f"{cell.make.__name__}{cell.given} of {cell.series} first",
+                remedy="make the same calls of `roll` in the same order each time",
+            )
+        if None in names or cell.seen != self._shared.chunk:
+            columns = [self._bars[x] if isinstance(x, str) else x for x in series]
+            cell.result = cell.kernel.batch(*columns)
+            cell.seen = self._shared.chunk
+        return cell.result
 
     def lag(self, x: Series, bars: int) -> Array:
         """Return the values of `bars` bars before; NaN where there was none."""
