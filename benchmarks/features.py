@@ -12,11 +12,11 @@ import time
 from statistics import median
 
 import numpy as np
+from tests.features.twins import TWINS
 
 from mrtrade.features import COLUMNS, FEATURES, FeatureStream, compute, get
 from mrtrade.features.compute import columns_of, plan
 from mrtrade.features.example import example_bars
-from tests.features.twins import TWINS
 
 LEVELS = {"price", "second asset", "perpetual"}
 
@@ -83,8 +83,10 @@ def main() -> None:
         theirs = cpu(lambda one=one: TWINS[one.stem](part, one.window), 1)
         ours_all, theirs_all = ours_all + ours, theirs_all + theirs
         print(f"  {name:28} {1e3 * ours:8.1f} ms {1e3 * theirs:10.1f} ms {theirs / ours:8.0f}")
-    print(f"  {'together':28} {1e3 * ours_all:8.1f} ms {1e3 * theirs_all:10.1f} ms"
-          f" {theirs_all / ours_all:8.0f}")
+    print(
+        f"  {'together':28} {1e3 * ours_all:8.1f} ms {1e3 * theirs_all:10.1f} ms"
+        f" {theirs_all / ours_all:8.0f}"
+    )
 
 
 if __name__ == "__main__":

@@ -94,6 +94,8 @@ class Rolling:
         names = tuple([x if isinstance(x, str) else None for x in series])
         if self._next == len(self._cells):
             shared = None not in names
+            if shared:
+                _ = [self._bars[name] for name in names]  # declared, or an error
             self._cells.append((self._shared.cell if shared else Cell)(make, given, names))
         cell = self._cells[self._next]
         self._next += 1
