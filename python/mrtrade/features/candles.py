@@ -162,7 +162,8 @@ def _bad(columns: dict[str, Any]) -> npt.NDArray[np.bool_]:
     none = np.isnan(prices).all(axis=1)
     sane = np.isfinite(prices).all(axis=1) & (low > 0.0)
     sane &= (high >= np.maximum(opened, close)) & (low <= np.minimum(opened, close))
-    return ~sane & ~none
+    bad: npt.NDArray[np.bool_] = ~sane & ~none
+    return bad
 
 
 def _repeat_close(columns: dict[str, Any], ends: npt.NDArray[np.int64], interval: int) -> None:
