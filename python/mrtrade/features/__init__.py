@@ -2,6 +2,7 @@
 
 from mrtrade.features import (  # register
     derived,
+    interactions,
     mean_reversion,
     microstructure,
     temporal,
@@ -22,6 +23,7 @@ __all__ = [
     "derived",
     "feature",
     "get",
+    "interactions",
     "mean_reversion",
     "microstructure",
     "select",

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, Literal
 
 from mrtrade.errors import ConfigError
 from mrtrade.features.columns import COLUMNS
@@ -115,8 +115,8 @@ def feature(
     formula: str,
     edge: str,
     source: str,
-    lookback: int | Callable[[int], int | None] | None = 0,
-    warmup: int | Callable[[int], int] = 0,
+    lookback: int | Callable[[int], int | None] | Literal["inputs"] | None = 0,
+    warmup: int | Callable[[int], int] | Literal["inputs"] = 0,
     sparse: bool = False,
     windows: Sequence[int] = (),
     params: Mapping[str, Any] | None = None,
@@ -132,8 +132,9 @@ def feature(
     inputs : sequence of str
         The columns that the function reads: of bars, derived, or other features. ``{window}``
         stands for the window.
-    lookback, warmup : int or callable
-        In bars, see `Feature`; functions of the window where there is one.
+    lookback, warmup : int, callable or "inputs"
+        In bars, see `Feature`; functions of the window where there is one. ``"inputs"``: the
+        longest of its inputs, which are columns of bars and other features.
     sparse : bool
         See `Feature`.
     windows : sequence of int
@@ -152,7 +153,11 @@ def feature(
     """
 
     def make(function: Function, window: int | None) -> Feature:
-        def resolve(bars: Any) -> Any:
+        needs = tuple(one.format(window=window) for one in inputs)
+
+        def resolve(what: str, bars: Any) -> Any:
+            if bars == "inputs":
+                return _longest(what, needs)
             return bars(window) if callable(bars) else bars
 
         extra: dict[str, Any] = dict(params or {})
@@ -161,15 +166,15 @@ def feature(
         return Feature(
             name=name if window is None else f"{name}_{window}",
             unit=unit,
-            inputs=tuple(one.format(window=window) for one in inputs),
+            inputs=needs,
             function=function,
             params=extra,
             family=family,
             formula=formula,
             edge=edge,
             source=source,
-            lookback=resolve(lookback),
-            warmup=resolve(warmup),
+            lookback=resolve("lookback", lookback),
+            warmup=resolve("warmup", warmup),
             sparse=sparse,
             window=window,
         )
@@ -200,6 +205,12 @@ def derived(
         return function
 
     return register
+
+
+def _longest(what: str, inputs: Iterable[str]) -> int | None:
+    """Return the longest look-back or warm-up of the features among the inputs."""
+    bars = [getattr(get(name), what) for name in inputs if name not in COLUMNS]
+    return None if None in bars else max(bars, default=0)
 
 
 def _refuse_double(name: str) -> None:

@@ -28,4 +28,10 @@ def twin(*stems: str) -> Callable[[Callable], Callable]:
     return register
 
 
-from . import mean_reversion, microstructure, temporal, volatility  # noqa: E402, F401  (register)
+from . import (  # noqa: E402  (register)
+    interactions,  # noqa: F401
+    mean_reversion,  # noqa: F401
+    microstructure,  # noqa: F401
+    temporal,  # noqa: F401
+    volatility,  # noqa: F401
+)
