@@ -11,8 +11,8 @@ negative, so the larger of the two is taken. p-values are of Student's t with n 
 freedom, for n / h is the number of returns that do not overlap. Several symbols: the scores of a
 moment are summed first, as they move together (Driscoll & Kraay 1998).
 
-With few such returns and a feature that hardly moves, the size is still too large: about 12 % in
-place of 5 % at n / h = 17 with an AR(1) coefficient of 0.99 (6 % at n / h = 80 and 0.99).
+With few such returns and a feature that hardly moves, the size is still too large: about 11 % in
+place of 5 % at n / h = 17 with an AR(1) coefficient of 0.99 (7 % at n / h = 80).
 """
 
 from __future__ import annotations
