@@ -40,10 +40,10 @@ def heat_maps(found: FeatureCorrelations, top: int = 40) -> bytes:
     """
     matplotlib = need("matplotlib", "report")
     need("matplotlib.figure", "report")
-    table = found.table.assign(strength=found.table["rank_ic_t"].abs())
+    table = found.table.assign(strength=found.table["rank_ic_t"].abs().fillna(-1.0))
     best = table.groupby("feature", sort=False)["strength"].max()
     names = list(best.sort_values(ascending=False, kind="stable").index[:top])
-    shown = table.loc[table["strength"].fillna(-1.0).idxmax(), "returns"]
+    shown = table["returns"].iloc[int(table["strength"].argmax())]
     decay = found.decay.loc[names]
     spans = table.drop_duplicates("returns").set_index("returns")["horizon"]
     months = found.by_month.xs(shown, level="returns").loc[names]
