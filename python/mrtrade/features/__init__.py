@@ -10,6 +10,11 @@ from mrtrade.features import (  # register
 )
 from mrtrade.features.columns import COLUMNS, column
 from mrtrade.features.compute import FeatureStream, compute
+from mrtrade.features.correlations import (
+    FeatureCorrelations,
+    analyze_feature_correlations,
+    forward_returns,
+)
 from mrtrade.features.registry import FAMILIES, FEATURES, Feature, feature, get, select
 
 __all__ = [
@@ -17,11 +22,14 @@ __all__ = [
     "FAMILIES",
     "FEATURES",
     "Feature",
+    "FeatureCorrelations",
     "FeatureStream",
+    "analyze_feature_correlations",
     "column",
     "compute",
     "derived",
     "feature",
+    "forward_returns",
     "get",
     "interactions",
     "mean_reversion",
