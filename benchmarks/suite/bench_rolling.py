@@ -3,6 +3,13 @@
 import numpy as np
 
 from mrcore import rolling
+from mrcore.rolling_column import RollingLag
+from mrcore.rolling_dfa import RollingDFA
+from mrcore.rolling_moments import RollingMoments, RollingShape
+from mrcore.rolling_order import RollingMedianMad, RollingQuantile, RollingRank
+from mrcore.rolling_realized import RollingJump, RollingKernelVariance
+from mrcore.rolling_walk import RollingADF, RollingAR, RollingVarianceRatio
+from mrcore.rolling_wilder import SeededEMA, WilderADX, WilderRSI
 
 ONE_COLUMN = ["RollingMean", "RollingVariance", "RollingMin", "RollingMax"]
 TWO_COLUMNS = ["RollingCovariance", "RollingOLS"]
@@ -60,3 +67,52 @@ class Update:
         update = self.new(60).update
         for x in self.x:
             update(x)
+
+
+OVER_BARS = {
+    "lag": RollingLag,
+    "moments": RollingMoments,
+    "shape": RollingShape,
+    "quantile": lambda window: RollingQuantile(window, 0.9),
+    "rank": RollingRank,
+    "median and MAD": RollingMedianMad,
+    "AR(1)": RollingAR,
+    "ADF(1)": RollingADF,
+    "ADF(4)": lambda window: RollingADF(window, 4),
+    "VR(8)": lambda window: RollingVarianceRatio(window, 8),
+    "DFA": RollingDFA,
+    "realised kernel": lambda window: RollingKernelVariance(window, 30),
+    "jump": RollingJump,
+    "EMA": lambda window: SeededEMA(window, 0.1),
+    "RSI": WilderRSI,
+}
+
+
+class OverBars:
+    params = (list(OVER_BARS), [2_000, 20_000], [300])
+    param_names = ["statistic", "n_bars", "window"]
+
+    def setup(self, statistic, n_bars, window):
+        self.x = np.log(walk(n_bars))
+        self.row = self.x[:1]
+        self.live = OVER_BARS[statistic](window)
+        self.live.batch(self.x)
+
+    def time_batch(self, statistic, n_bars, window):
+        OVER_BARS[statistic](window).batch(self.x)
+
+    def time_row_by_row_from_python(self, statistic, n_bars, window):
+        for _ in range(1_000):
+            self.live.batch(self.row)
+
+
+class ADX:
+    params = [2_000, 20_000]
+    param_names = ["n_bars"]
+
+    def setup(self, n_bars):
+        self.close = walk(n_bars)
+        self.high, self.low = self.close + 0.01, self.close - 0.01
+
+    def time_batch(self, n_bars):
+        WilderADX(14).batch(self.high, self.low, self.close)

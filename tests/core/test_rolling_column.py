@@ -6,7 +6,7 @@ import pickle
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mrcore.rolling_column import RollingLag
@@ -58,6 +58,7 @@ every = pytest.mark.parametrize(
 
 @every
 @given(x=columns, data=st.data())
+@settings(max_examples=40)
 def test_any_split_gives_the_same_bits(make, x, data):
     x = np.array(x)
     whole = np.atleast_2d(make(10).batch(x))
@@ -70,6 +71,7 @@ def test_any_split_gives_the_same_bits(make, x, data):
 
 @windowed
 @given(x=columns)
+@settings(max_examples=40)
 def test_no_result_is_infinite(make, x):
     assert not np.isinf(make(10).batch(np.array(x))).any()
 
