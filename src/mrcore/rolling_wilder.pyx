@@ -5,6 +5,7 @@ split as those of mrcore.rolling_column. A gap, a value that is not finite, is n
 ADX have no value (NaN) there and at the value after it, and go on from what they were.
 """
 cimport cython
+from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.math cimport NAN, isfinite
 from libc.string cimport memcpy
 
@@ -128,17 +129,21 @@ cdef class WilderADX:
               const double[::1] close not None):
         """+DI, -DI and ADX, one in each row, as `update` one by one."""
         cdef Py_ssize_t i, n = high.shape[0]
+        cdef Py_buffer buffer
+        cdef double* y
         if low.shape[0] != n or close.shape[0] != n:
             raise ValueError("high, low and close differ in length: "
                              f"{n}, {low.shape[0]} and {close.shape[0]}")
         out = np.empty((3, n))
-        cdef double[:, ::1] y = out
+        PyObject_GetBuffer(out, &buffer, PyBUF_WRITABLE)    # as in mrcore.rolling_column
+        y = <double*>buffer.buf
         with nogil:
             for i in range(n):
                 self.last = adx_step(&self.c, high[i], low[i], close[i])
-                y[0, i] = self.last.plus
-                y[1, i] = self.last.minus
-                y[2, i] = self.last.adx
+                y[i] = self.last.plus
+                y[n + i] = self.last.minus
+                y[2 * n + i] = self.last.adx
+        PyBuffer_Release(&buffer)
         return out
 
     def __reduce__(self):
