@@ -3,7 +3,7 @@
 What the classes share, and when a result is NaN, is in mrcore.rolling_column.
 """
 cimport cython
-from libc.math cimport NAN, isfinite, sqrt
+from libc.math cimport NAN, sqrt
 from libc.stdlib cimport calloc
 
 from mrcore.owned cimport owned_add, owned_list_t
@@ -52,7 +52,7 @@ cdef class RollingAR(Column):
         cdef Py_ssize_t i
         cdef double rest
         pairs_push(&self.c.pairs, self.c.x, x - self.c.x)
-        self.c.x = x if isfinite(x) else NAN
+        self.c.x = x
         c = pairs_cross(&self.c.pairs)
         if not c.xx > 0.0:
             for i in range(6):
