@@ -36,7 +36,10 @@ def test_counts_by_hand():
     assert row["first"] == pd.Timestamp("2024-01-01 00:02", tz="UTC")
     assert row["last"] == pd.Timestamp("2024-01-01 00:11", tz="UTC")
     assert np.isnan(row["ks_p"])
-    assert row["finding"] == "40% empty, longest 3 bars; 50% are one value"
+    assert row["distinct"] == 3
+    assert row["finding"] == "40% empty, longest 3 bars"  # of a flag, not that it repeats
+    more = diagnose(frame(x=np.r_[x, 4.0, 5.0, np.ones(7)])).loc["x"]
+    assert more["finding"] == "21% empty, longest 3 bars; 67% are one value"
 
 
 def test_outliers_against_scipy():
@@ -124,6 +127,18 @@ def test_a_shift_is_found():
     when = values.index[1500]
     assert diagnose(values, split=when).loc["x", "ks_p"] == 0.001
     assert diagnose(values.iloc[:1500], split=when).loc["x", ["ks", "ks_p"]].isna().all()
+
+
+def test_too_short_to_say():
+    """A walk of 300 bars, and hours of the day that are surely but hardly apart."""
+    rng = np.random.default_rng(8)
+    walk = diagnose(frame(x=np.cumsum(rng.normal(size=300)))).loc["x"]
+    assert walk["ks"] > 0.2
+    assert np.isnan(walk["ks_p"])
+    assert walk["finding"] == ""
+    clock = diagnose(frame(x=np.sin(np.arange(4000) / 4.0))).loc["x"]
+    assert clock["ks"] < 0.05
+    assert clock["finding"] == ""
 
 
 def test_the_index_is_its_definition():

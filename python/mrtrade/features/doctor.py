@@ -5,8 +5,8 @@ Drift is the largest distance between the distributions of two periods (Kolmogor
 time are alike: the plain test calls 7 of 10 AR(1) series of 0.9 that do not drift drifting. Blocks
 are three times as long as Politis & White's (2004; Patton et al. 2009) best for the mean of the
 ranks, which is too short for a tail area: with it 7 % of such series are called drifting at 5 %,
-with three times it 5 %. Of a series that hardly moves (0.97) a thousand bars are too few, and
-10 % are; four thousand are not.
+with three times it 5 %. A series of fewer than ten such blocks is too short to say, and has no
+p-value: one that hardly moves needs many bars.
 
 The population stability index is held against its mean over the same shuffles, and not against
 0.1 and 0.25: for independent rows that mean is (k - 1) (1 / n + 1 / m), for k bins (Yurdakul &
@@ -38,9 +38,12 @@ THINNED = 20_000
 #: Robust standard deviations beyond which a value is an outlier; 1.4826 MAD is one of a Gaussian.
 FAR, MAD_SD = 8.0, 1.4826
 
-#: From these on there is something to say.
-EMPTY, SAME, OUTLIERS, ALARM = 0.05, 0.5, 0.01, 0.01
-FLAT_ROWS, FLAT_SHARE = 50, 0.02
+#: From these on there is something to say; of flags, which have few values, not that they repeat.
+EMPTY, SAME, OUTLIERS = 0.05, 0.5, 0.01
+FLAT_ROWS, FLAT_SHARE, FLAGS = 50, 0.02, 4
+
+#: Drift: p below, and distance from; an hour of the day, cut at noon, is surely but not far apart.
+ALARM, APART = 0.01, 0.05
 
 
 def diagnose(features: pd.DataFrame, *, split: Scalar | None = None, seed: int = 0) -> pd.DataFrame:
@@ -60,12 +63,13 @@ def diagnose(features: pd.DataFrame, *, split: Scalar | None = None, seed: int =
     DataFrame
         A row a feature: ``rows``; ``warmup`` (rows before the first value); ``empty`` (share of
         rows without a value after it) and ``gap`` (the longest such run, bars); ``flat`` (longest
-        run of one value, bars); ``same`` (share of the most frequent value); ``outliers`` (share
-        beyond 8 robust standard deviations of the median; NaN: half of them are one value);
-        ``min``, ``median``, ``max``, ``mad``; ``first`` and ``last`` time with a value; ``psi`` and
-        ``psi_null``, its mean where nothing drifts; ``ks`` and ``ks_p``, NaN with fewer than 50
-        values in a period; ``finding``: what there is to say, in words (drift from p < 0.01 on,
-        which one feature in a hundred has by chance). Infinite values count as none.
+        run of one value, bars); ``distinct`` (number of values) and ``same`` (share of the most
+        frequent one); ``outliers`` (share beyond 8 robust standard deviations of the median; NaN:
+        half of them are one value); ``min``, ``median``, ``max``, ``mad``; ``first`` and ``last``
+        time with a value; ``psi`` and ``psi_null``, its mean where nothing drifts; ``ks`` and
+        ``ks_p``, NaN with fewer than 50 values in a period or where it cannot be told; ``finding``:
+        what there is to say, in words (drift where p < 0.01, which one feature in a hundred has by
+        chance, and the distributions are 0.05 apart). Infinite values count as none.
 
     Raises
     ------
@@ -93,12 +97,12 @@ def _values(x: Array, index: pd.Index[Any]) -> dict[str, Any]:
     known = np.flatnonzero(ok)
     nothing = dict.fromkeys(("empty", "same", "outliers", "min", "median", "max", "mad"), np.nan)
     if not len(known):
-        lacks = {"rows": len(x), "warmup": len(x), "gap": 0, "flat": 0}
+        lacks = {"rows": len(x), "warmup": len(x), "gap": 0, "flat": 0, "distinct": 0}
         return {**lacks, **nothing, "first": pd.NaT, "last": pd.NaT}
     first = int(known[0])
     after = ok[first:]
     some = x[known]
-    _, counts = np.unique(some, return_counts=True)
+    counts = np.unique(some, return_counts=True)[1]
     median = float(np.median(some))
     away = np.abs(some - median)
     mad = float(np.median(away))
@@ -109,6 +113,7 @@ def _values(x: Array, index: pd.Index[Any]) -> dict[str, Any]:
         "gap": _longest(~after),
         "flat": 1 + _longest(x[1:] == x[:-1]),
         "empty": float(1.0 - after.mean()),
+        "distinct": len(counts),
         "same": float(counts.max() / len(some)),
         "outliers": far,
         "min": float(some.min()),
@@ -136,12 +141,14 @@ def _drift(x: Array, cut: int, rng: np.random.Generator) -> dict[str, float]:
     if min(n, m) < LEAST or x.min() == x.max():
         return dict.fromkeys(("psi", "psi_null", "ks", "ks_p"), np.nan)
     length = _block(x)
+    blocks = len(x) // length
     fine = np.searchsorted(_edges(x, GRID), x)
     coarse = np.searchsorted(_edges(x[:n], BINS), x)
     ks = _ks(_share(fine[:n], GRID), _share(fine[n:], GRID))
     psi = _psi(_share(coarse[:n], BINS), _share(coarse[n:], BINS))
+    if blocks < FEWEST:
+        return {"psi": float(psi), "psi_null": np.nan, "ks": float(ks), "ks_p": np.nan}
     # blocks begin at a random place; those of a draw are the first period
-    blocks = len(x) // length
     begin = int(rng.integers(0, len(x) - blocks * length + 1))
     within = slice(begin, begin + blocks * length)
     which = np.arange(blocks).repeat(length)
@@ -168,8 +175,9 @@ def _block(x: Array) -> int:
     thin = -(-len(x) // THINNED)
     ranks = pd.Series(x[::thin]).rank().to_numpy()
     best = need("arch.bootstrap").optimal_block_length(ranks)["circular"].iloc[0]
-    length = 3.0 * thin * max(1.0, float(best)) if np.isfinite(best) else len(x)
-    return int(np.clip(np.ceil(length), -(-len(x) // MOST), len(x) // FEWEST))
+    if not np.isfinite(best):
+        return len(x)
+    return max(int(np.ceil(3.0 * thin * max(1.0, float(best)))), -(-len(x) // MOST))
 
 
 def _edges(x: Array, count: int) -> Array:
@@ -203,11 +211,12 @@ def _findings(found: Mapping[str, Any], reason: str | None) -> Iterator[str]:
     if found["min"] == found["max"]:
         yield f"constant, {found['min']:g}"
         return
-    if found["same"] >= SAME:
-        yield f"{found['same']:.0%} are one value"
-    if found["flat"] >= max(FLAT_ROWS, FLAT_SHARE * found["rows"]):
-        yield f"the same for {found['flat']:,} bars"
+    if found["distinct"] > FLAGS:
+        if found["same"] >= SAME:
+            yield f"{found['same']:.0%} are one value"
+        if found["flat"] >= max(FLAT_ROWS, FLAT_SHARE * found["rows"]):
+            yield f"the same for {found['flat']:,} bars"
     if found["outliers"] >= OUTLIERS:
         yield f"{found['outliers']:.1%} beyond {FAR:g} robust sd"
-    if found["ks_p"] < ALARM:
+    if found["ks_p"] < ALARM and found["ks"] >= APART:
         yield f"drift: distributions {found['ks']:.2f} apart (p {found['ks_p']:.3f})"

@@ -54,6 +54,8 @@ RECORDED_WINDOW = 50
 
 TOLERANCE = 1e-12
 
+TESTS = ("truncate", "scramble", "blank", "received", "stream")
+
 Function = Callable[..., Any]
 
 
