@@ -15,9 +15,6 @@ app = typer.Typer(
     help="Features: what there is, their values, and what is wrong with them.",
     no_args_is_help=True,
 )
-app.command(short_help="Compute features into a Parquet file.")(features_compute.compute)
-app.command(short_help="Examine features, and hold them against returns.")(features_report.report)
-app.command(short_help="Look for look-ahead, in features of your own too.")(features_check.check)
 
 
 @app.command("list", short_help="List the registered features.")
@@ -108,3 +105,8 @@ def _lookback(one: Feature) -> str:
 
 def _none(lookback: int | None) -> str:
     return "all earlier bars" if lookback is None else "none"
+
+
+app.command(short_help="Compute features into a Parquet file.")(features_compute.compute)
+app.command(short_help="Examine features, and hold them against returns.")(features_report.report)
+app.command(short_help="Look for look-ahead, in features of your own too.")(features_check.check)

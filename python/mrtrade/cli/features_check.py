@@ -73,7 +73,7 @@ def _show(console: Console, verdicts: list[Verdict]) -> None:
     skipped: dict[str, int] = {}
     for one in verdicts:
         for test, why in one.skipped.items():
-            text = f"{'not tested' if test == 'all' else f'not tested as {test}'}: {why}"
+            text = f"{'not tested' if test == 'all' else f'not tested by {test}'}: {why}"
             skipped[text] = skipped.get(text, 0) + 1
     for text, count in skipped.items():
         console.print(f"{count} {text}", markup=False)

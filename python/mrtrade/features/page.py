@@ -28,7 +28,7 @@ def page(title: str, diagnosis: pd.DataFrame, found: FeatureCorrelations) -> str
     told = diagnosis[(diagnosis["finding"] != "") & ~nothing]
     tests = found.table["rank_ic_p_adj"]
     sub = (
-        f"{len(diagnosis)} features, {int(nothing.sum())} of them without a value, {len(told)} with "
+        f"{len(diagnosis)} features, {int(nothing.sum())} without a value, {len(told)} with "
         f"findings · {int(tests.notna().sum())} rank correlations with the returns after them, "
         f"{int((tests < 0.05).sum())} of them with an adjusted p below 5 %"
     )
