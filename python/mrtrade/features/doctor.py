@@ -5,7 +5,7 @@ Drift is the largest distance between the distributions of two periods (Kolmogor
 time are alike: the plain test calls 7 of 10 AR(1) series of 0.9 that do not drift drifting. Blocks
 are three times as long as Politis & White's (2004; Patton et al. 2009) best for the mean of the
 ranks, which is too short for a tail area: with it 7 % of such series are called drifting at 5 %,
-with three times it 5 %. A series of fewer than ten such blocks is too short to say, and has no
+with three times it 3 to 5 %. A series of fewer than ten such blocks is too short to say, and has no
 p-value: one that hardly moves needs many bars.
 
 The population stability index is held against its mean over the same shuffles, and not against
@@ -30,7 +30,7 @@ from mrtrade.features.rolling import Array
 GRID, BINS = 50, 10
 
 #: Shuffles; fewest and most blocks; fewest values of a period.
-SHUFFLES, FEWEST, MOST, LEAST = 999, 10, 500, 50
+SHUFFLES, FEWEST, MOST, LEAST = 999, 10, 300, 50
 
 #: A longer series is thinned to so many values before its blocks are measured.
 THINNED = 20_000
@@ -154,7 +154,7 @@ def _drift(x: Array, cut: int, rng: np.random.Generator) -> dict[str, float]:
     which = np.arange(blocks).repeat(length)
     firsts = min(blocks - 1, max(1, round(blocks * n / len(x))))
     drawn = np.zeros((SHUFFLES, blocks))
-    order = np.argsort(rng.random(drawn.shape), axis=1)[:, :firsts]
+    order = np.argpartition(rng.random(drawn.shape), firsts, axis=1)[:, :firsts]
     np.put_along_axis(drawn, order, 1.0, axis=1)
 
     def shuffled(bins: npt.NDArray[np.intp], count: int) -> tuple[Array, Array]:
