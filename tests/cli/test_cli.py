@@ -94,7 +94,7 @@ def test_help_tells_the_exit_codes(mrtrade):
         assert line in out
 
 
-@pytest.mark.parametrize("arguments", [(), ("db",), ("fills",)])
+@pytest.mark.parametrize("arguments", [(), ("db",), ("features",), ("fills",)])
 def test_the_lists_of_commands_are_not_cut(mrtrade, arguments):
     _, told, commands = mrtrade(*arguments, "--help")[1].partition("Commands:\n")
     assert told

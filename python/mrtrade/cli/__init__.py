@@ -56,7 +56,7 @@ app.command()(sql.sql)
 app.command(short_help="Run a backtest.")(backtest.backtest)
 app.command(short_help="Compute a saved run again, compare it bit by bit.")(runs.rerun)
 app.command()(runs.runs)
-app.add_typer(features.app, name="features")
+app.add_typer(features.app, name="features", short_help="Compute, examine and check features.")
 app.add_typer(db.app, name="db")
 app.add_typer(fills.app, name="fills", short_help="How far simulated fills can be trusted.")
 

@@ -54,6 +54,8 @@ RECORDED_WINDOW = 50
 
 TOLERANCE = 1e-12
 
+TESTS = ("truncate", "scramble", "blank", "received", "stream")
+
 Function = Callable[..., Any]
 
 
@@ -86,7 +88,8 @@ class Leak:
     note: str = ""
 
     def __str__(self) -> str:
-        looked = "" if self.ahead is None else f"; it looked {self.ahead} bars ahead"
+        bars = "1 bar" if self.ahead == 1 else f"{self.ahead} bars"
+        looked = "" if self.ahead is None else f"; it looked {bars} ahead"
         said = "with the future", "without it"
         if self.test == "stream":
             said = "at once", "in chunks"

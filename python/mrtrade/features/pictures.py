@@ -59,7 +59,7 @@ def heat_maps(found: FeatureCorrelations, top: int = 40) -> bytes:
         heads = [f"{spans[label]}" for label in decay.columns]
         _map(left, decay.to_numpy(np.float64), heads, "rank IC by horizon, bars")
         left.set_yticks(range(len(names)), names)
-        title = f"by month, {spans[shown]} bars ahead"
+        title = f"by month, {spans[shown]} bar{'s' * bool(spans[shown] != 1)} ahead"
         image = _map(right, months.to_numpy(np.float64), list(months.columns), title)
         figure.colorbar(image, ax=right, fraction=0.05, pad=0.02).outline.set_visible(False)
         out = io.BytesIO()

@@ -47,30 +47,36 @@ def page(report: Report) -> str:
     body = [
         f"<h1>Data quality: <span class={report.verdict}>{report.verdict}</span></h1>",
         f"<p class=sub>{escape(report.source)} · {len(report.series)} series: {parts}</p>",
-        _section("Findings", _findings(told) if told else "<p>None.</p>"),
-        _section("Series", _series(report)),
+        section("Findings", _findings(told) if told else "<p>None.</p>"),
+        section("Series", _series(report)),
         _gaps(report),
         _quarantined(report),
         _picture(report),
-        _section("Measurements", _details(f"{len(measured)} measurements", _findings(measured))),
-        _section("Rules", _details("What each rule asks", _rules())),
+        section("Measurements", _details(f"{len(measured)} measurements", _findings(measured))),
+        section("Rules", _details("What each rule asks", _rules())),
     ]
     if report.skipped:
         text = escape(", ".join(report.skipped))
-        body.append(_section("Passed over", f"<p class=note>{text}</p>"))
+        body.append(section("Passed over", f"<p class=note>{text}</p>"))
+    return document(f"Data quality: {report.verdict}", body)
+
+
+def document(title: str, parts: Iterable[str]) -> str:
+    """Return parts of HTML as a whole page; empty ones are left out."""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width,initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n'
-        f"<title>Data quality: {report.verdict}</title>\n<style>{_CSS}</style></head>\n"
-        "<body><main>\n" + "\n".join(part for part in body if part) + "\n</main></body></html>\n"
+        f"<title>{escape(title)}</title>\n<style>{_CSS}</style></head>\n"
+        "<body><main>\n" + "\n".join(part for part in parts if part) + "\n</main></body></html>\n"
     )
 
 
 _VERDICTS = ("PASS", "WARN", "FAIL")
 
 
-def _section(heading: str, content: str) -> str:
+def section(heading: str, content: str) -> str:
+    """Return a part of a page; the content is HTML already."""
     return f"<section><h2>{escape(heading)}</h2>{content}</section>"
 
 
@@ -78,7 +84,7 @@ def _details(summary: str, content: str) -> str:
     return f"<details><summary>{escape(summary)}</summary>{content}</details>"
 
 
-def _table(header: Iterable[tuple[str, str]], rows: Iterable[Iterable[str]]) -> str:
+def table(header: Iterable[tuple[str, str]], rows: Iterable[Iterable[str]]) -> str:
     """Return a table of cells that are HTML already; a column is its name and class."""
     columns = list(header)
     head = "".join(f"<th class={kind}>{escape(name)}</th>" for name, kind in columns)
@@ -111,7 +117,7 @@ def _series(report: Report) -> str:
                 *one.cells(),
             )
         )
-    return _table([*names, *((name, "n") for name in numbers)], rows)
+    return table([*names, *((name, "n") for name in numbers)], rows)
 
 
 def _findings(findings: list[Finding]) -> str:
@@ -126,7 +132,7 @@ def _findings(findings: list[Finding]) -> str:
         for one in findings
     )
     names = ("", "k"), ("Series", "k"), ("Rule", "k"), ("What was found", "t"), ("From (UTC)", "k")
-    return _table(names, rows)
+    return table(names, rows)
 
 
 def _gaps(report: Report) -> str:
@@ -136,8 +142,8 @@ def _gaps(report: Report) -> str:
         for start, end in one.summary.get("gaps", [])
     ]
     names = ("Series", "k"), ("From (UTC)", "k"), ("To (UTC)", "k"), ("Length", "n")
-    content = _table(names, rows) if rows else "<p>No pause above ten minutes.</p>"
-    return _section("Gaps", content)
+    content = table(names, rows) if rows else "<p>No pause above ten minutes.</p>"
+    return section("Gaps", content)
 
 
 def _quarantined(report: Report) -> str:
@@ -148,25 +154,25 @@ def _quarantined(report: Report) -> str:
     ]
     if not rows:
         return ""
-    return _section("Quarantined", _table((("Series", "k"), ("Reason", "t"), ("Rows", "n")), rows))
+    return section("Quarantined", table((("Series", "k"), ("Reason", "t"), ("Rows", "n")), rows))
 
 
 def _picture(report: Report) -> str:
     try:
         data = b64encode(picture(report)).decode()
     except ConfigError as error:
-        return _section("Rows by time", f"<p class=note>{escape(str(error))}</p>")
+        return section("Rows by time", f"<p class=note>{escape(str(error))}</p>")
     note = (
         "<p class=note>A strip a day; the darker, the more rows; red where none came for a "
         "minute. Days of less than two hours are shown from their first row to their last.</p>"
     )
     image = f'<img alt="rows by time" src="data:image/png;base64,{data}">'
-    return _section("Rows by time", f"{note}<div class=picture>{image}</div>")
+    return section("Rows by time", f"{note}<div class=picture>{image}</div>")
 
 
 def _rules() -> str:
     rows = ((escape(name), escape(text)) for name, text in RULES.items())
-    return _table((("Rule", "k"), ("What it asks", "t")), rows)
+    return table((("Rule", "k"), ("What it asks", "t")), rows)
 
 
 def _name(one: SeriesReport) -> str:
