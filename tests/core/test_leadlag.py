@@ -110,8 +110,8 @@ def test_an_increment_longer_than_the_window_is_left_out():
 
 
 def test_what_the_longest_lag_can_ask_for_is_still_known():
-    # Y moves in (50, 200], a whole window; X in (-10, 10], at lag 50 in (40, 60], and in (10, 199]
-    x = (np.array([-10, 10, 199]), np.array([0.0, 1.0, 2.0]))
+    # Y moves in (50, 200], a whole window; X in (-10, 10], at lag 50 in (40, 60], and in (10, 100]
+    x = (np.array([-10, 10, 100]), np.array([0.0, 1.0, 2.0]))
     y = (np.array([50, 200]), np.array([0.0, 1.0]))
     cov, _, lead, rho, _ = LeadLag(150, [0, 50], 1).batch(*x, *y, np.array([200]))
     assert (cov[0], lead[0], rho[0]) == (1.0, 5e-8, 2.0)
