@@ -296,7 +296,7 @@ cdef inline int leadlag_value(leadlag_t* f, nanos_t time, double* out) noexcept 
         if size > most or (size == most and nearer(f, k, best)):
             most = size
             best = k
-            out[2] = <double>f.lag[k] * 1e-9
+            out[2] = <double>f.lag[k] / 1e9
             out[3] = u
     if before > 0.0 and isfinite(after / before):
         out[4] = after / before

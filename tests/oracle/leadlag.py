@@ -42,7 +42,7 @@ def value(x_time, x, y_time, y, at, window, lags, least=10):
     before = math.fsum(u[lag] ** 2 for lag in lags if lag < 0)
     after = math.fsum(u[lag] ** 2 for lag in lags if lag > 0)
     ratio = after / before if before > 0 else math.nan
-    return u[0], u[0] / scale, best * 1e-9, u[best] / scale, ratio
+    return u[0], u[0] / scale, best / 1e9, u[best] / scale, ratio
 
 
 def batch(x_time, x, y_time, y, at, window, lags, least=10):
