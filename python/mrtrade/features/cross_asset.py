@@ -298,7 +298,7 @@ def other_r2(bars: Bars, roll: Rolling, *, window: int) -> Array:
     windows=(300,),
 )
 def own_return_bps(bars: Bars, roll: Rolling, *, window: int) -> Array:
-    """The part of the bar's return that is not the second asset's."""
+    """Part of the bar's return that is not the second asset's."""
     return BPS * (bars["log_return"] - bars[f"other_beta_{window}"] * bars["other_return"])
 
 

@@ -382,7 +382,7 @@ def liq_share(bars: Bars, roll: Rolling, *, window: int) -> Array:
 def liq_risk(bars: Bars, roll: Rolling, *, window: int) -> Array:
     """Risk of a cascade: share of all positions forced out, weighted by the move in sd."""
     sd = roll.sd("log_return", window)
-    move = np.abs(bars["log_mid"] - roll.lag("log_mid", window)) / (sd * np.sqrt(window))
+    move: Array = np.abs(bars["log_mid"] - roll.lag("log_mid", window)) / (sd * np.sqrt(window))
     return BPS * roll.sum("forced", window) / bars["open_interest"] * (1.0 + move)
 
 
