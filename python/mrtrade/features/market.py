@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mrtrade.data.tape import Tape
 
 Ints = npt.NDArray[np.int64]
+Steps = tuple[float, float] | None
 
 TOUCH_ROWS = 1_000_000
 """Rows of the book that are applied at a time."""
@@ -66,7 +67,7 @@ def tick_mids(tape: Tape, feed_latency_ns: int = 0) -> pd.Series[Any]:
         )
         last = np.flatnonzero(np.diff(deltas.time[part], append=np.iinfo(np.int64).max))
         there = (bid_lots[last] > 0) & (ask_lots[last] > 0)
-        mid = 0.5 * tick_size * (bid[last].astype(np.float64) + ask[last])
+        mid = 0.5 * (tick_size * bid[last] + tick_size * ask[last])
         times.append(known[part][last])
         mids.append(np.where(there, mid, np.nan))
         start = stop
@@ -86,6 +87,8 @@ def load_bars(
     other: str | None = None,
     feed: Literal["recorded", "constant"] = "recorded",
     feed_latency_ns: int = 1,
+    steps: Steps = None,
+    other_steps: Steps = None,
     **bars: Any,
 ) -> pd.DataFrame:
     """Load bars with everything that the store knows of an instrument.
@@ -107,6 +110,8 @@ def load_bars(
     feed_latency_ns : int
         That time; recorded: the smallest delay, after a correction of the collector's clock (see
         `mrtrade.data.tape`).
+    steps, other_steps : (float, float), optional
+        Tick and lot size of an instrument that ``config/exchanges.yaml`` does not know.
     **bars
         For `mrtrade.features.bars.build_bars`.
 
@@ -122,12 +127,23 @@ def load_bars(
     StoreError
         If the store has no book of the instrument, or of the second asset, in the span.
     """
-    tape = _tape(store, exchange, symbol, start, end, feed, feed_latency_ns)
+
+    def load(name: str, steps: Steps) -> Tape:
+        given: dict[str, Any] = {}
+        if steps is not None:
+            given["tick_size"], given["lot_size"] = steps
+        place = (venue(exchange, name), user_symbol(name))
+        # Fees do not matter here, so that none have to be known.
+        instrument = find_instrument(store, *place, maker_fee=0.0, taker_fee=0.0, **given)
+        base = max(feed_latency_ns, 1) if feed == "recorded" else None
+        return load_tape(store, instrument, start, end, base_latency_ns=base)
+
+    tape = load(symbol, steps)
     frame = build_bars(tape, duration_ns(interval), feed_latency_ns, **bars)
     if other is not None:
-        second = _tape(store, exchange, other, start, end, feed, feed_latency_ns)
         own = tick_mids(tape, feed_latency_ns)
-        frame = with_second_asset(frame, tick_mids(second, feed_latency_ns), own=own)
+        second = tick_mids(load(other, other_steps), feed_latency_ns)
+        frame = with_second_asset(frame, second, own=own)
     return join_perpetual(frame, store, tape, feed_latency_ns)
 
 
@@ -159,22 +175,6 @@ def join_perpetual(
         open_interest=known("open_interest"),
         liquidations=known("liquidations"),
     )
-
-
-def _tape(
-    store: Store,
-    exchange: str,
-    symbol: str,
-    start: Scalar | None,
-    end: Scalar | None,
-    feed: str,
-    latency_ns: int,
-) -> Tape:
-    place = (venue(exchange, symbol), user_symbol(symbol))
-    # Fees do not matter here, so that none have to be known.
-    instrument = find_instrument(store, *place, maker_fee=0.0, taker_fee=0.0)
-    base = max(latency_ns, 1) if feed == "recorded" else None
-    return load_tape(store, instrument, start, end, base_latency_ns=base)
 
 
 def _put_on_clock(rows: pd.DataFrame, shift_ns: int, latency_ns: int) -> pd.DataFrame:
