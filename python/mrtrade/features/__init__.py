@@ -1,7 +1,9 @@
 """Causal features on a grid of bars: one register, one computation for batch and stream."""
 
 from mrtrade.features import (  # register
+    cross_asset,
     derived,
+    funding,
     interactions,
     mean_reversion,
     microstructure,
@@ -27,9 +29,11 @@ __all__ = [
     "analyze_feature_correlations",
     "column",
     "compute",
+    "cross_asset",
     "derived",
     "feature",
     "forward_returns",
+    "funding",
     "get",
     "interactions",
     "mean_reversion",

@@ -29,6 +29,8 @@ def twin(*stems: str) -> Callable[[Callable], Callable]:
 
 
 from . import (  # noqa: E402  (register)
+    cross_asset,  # noqa: F401
+    funding,  # noqa: F401
     interactions,  # noqa: F401
     mean_reversion,  # noqa: F401
     microstructure,  # noqa: F401
