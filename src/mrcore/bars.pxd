@@ -6,8 +6,8 @@ cimport cython
 
 from mrcore.flow cimport kyle_tstat
 from mrcore.ladder cimport (
-    book_ask, book_bid, book_clear, book_free, book_owned, book_set, book_t, book_uncross,
-    ladder_best_lots, ladder_key,
+    book_ask, book_bid, book_clear, book_free, book_owned, book_set, book_t, ladder_best_lots,
+    ladder_key,
 )
 from mrcore.measures cimport (
     shape_row_out, spread_free, spread_gap, spread_mid, spread_owned, spread_row_out,
@@ -15,8 +15,8 @@ from mrcore.measures cimport (
     trade_flow_t, trades_row_out, trades_trade,
 )
 from mrcore.near cimport (
-    near_failed, near_free, near_gap, near_owned, near_restart, near_row, near_row_out,
-    near_settle, near_t, near_trade, near_walk,
+    near_anew, near_failed, near_free, near_gap, near_owned, near_restart, near_row, near_row_out,
+    near_settle, near_t, near_trade, near_uncross,
 )
 from mrcore.owned cimport owned_add, owned_list_t
 from mrcore.sampler cimport (
@@ -194,10 +194,9 @@ cdef inline void bars_message(
             near_row(&b.near, book, t.side[row], t.tick[row], t.lots[row], now)
         row += 1
     if cython.unlikely(ladder_key(&book.ladder[0]) + ladder_key(&book.ladder[1]) >= 0):
-        book_uncross(book)
-        near_walk(&b.near, book)
-    elif anew:
-        near_walk(&b.near, book)
+        near_uncross(&b.near, book)
+    if anew:
+        near_anew(&b.near, book)
     touch_message(&b.touch, book_bid(book), ladder_best_lots(&book.ladder[0]), book_ask(book),
                   ladder_best_lots(&book.ladder[1]), anew, now)
     if anew or b.touch.mid2 != mid2:

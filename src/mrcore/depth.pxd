@@ -62,18 +62,6 @@ cdef inline void top_shift(top_t* t, const ladder_t* d, Py_ssize_t n, bint came)
             t.last = INT64_MIN
 
 
-cdef inline bint top_set(
-    top_t* t, const ladder_t* d, Py_ssize_t n, int64_t key, lots_t before, lots_t lots
-) noexcept nogil:
-    """A level has changed from `before` to `lots`; whether it is, or was, among the best n."""
-    # masks, as in `book_set`
-    cdef int64_t within = -<int64_t>(key >= t.last)
-    t.lots += (lots - before) & within
-    if within & ((lots == 0) ^ (before == 0)):
-        top_shift(t, d, n, before == 0)
-    return within != 0
-
-
 cdef inline void depth_walk(depth_t* t, const book_t* b) noexcept nogil:
     """Sum both ladders anew, as at the start."""
     top_walk(&t.top[0], &b.ladder[0], t.n)
@@ -85,8 +73,13 @@ cdef inline void depth_set(
 ) noexcept nogil:
     """`book_set` and `book_settle`, with the sums kept."""
     cdef int s = side < 0
+    cdef top_t* top = &t.top[s]
     cdef lots_t before = book_set(b, side, tick, lots)
-    top_set(&t.top[s], &b.ladder[s], t.n, level_key(side, tick), before, lots)
+    # masks, as in `book_set`
+    cdef int64_t within = -<int64_t>(level_key(side, tick) >= top.last)
+    top.lots += (lots - before) & within
+    if within & ((lots == 0) ^ (before == 0)):
+        top_shift(top, &b.ladder[s], t.n, before == 0)
     if cython.unlikely(ladder_key(&b.ladder[0]) + ladder_key(&b.ladder[1]) >= 0):
         book_uncross(b)
         depth_walk(t, b)

@@ -19,8 +19,10 @@ from libc.stdlib cimport calloc, free
 
 cimport cython
 
-from mrcore.depth cimport top_set, top_t, top_walk
-from mrcore.ladder cimport book_set, book_t, ladder_t, level_key
+from mrcore.depth cimport top_shift, top_t, top_walk
+from mrcore.ladder cimport (
+    NO_KEY, book_set, book_t, book_uncross, ladder_key, ladder_next, ladder_t, level_key,
+)
 from mrcore.owned cimport owned_add, owned_list_t
 from mrcore.pending cimport (
     due_t, pending_clear, pending_free, pending_owned, pending_pop, pending_push, pending_t,
@@ -32,7 +34,7 @@ from mrcore.types cimport lots_t, nanos_t, side_t, tick_t
 cdef enum:
     SLOTS = 4096            # levels of a side that the table can tell apart
     WINDOWS = 3             # the best 5, 10 and 20 levels
-    FIVE = 5
+    FIVE = 5                # each is twice the one before
     TEN = 10
     TWENTY = 20
 
@@ -61,7 +63,8 @@ ctypedef struct near_t:
     nanos_t match_ns
     nanos_t flicker_ns
     double flicker_size     # a change is large from so many mean levels on
-    top_t top[2][WINDOWS]   # bid, ask
+    int64_t levels[2]       # bid, ask
+    top_t top[2][WINDOWS]
     slot_t* slot            # SLOTS of bids, SLOTS of asks
     int64_t gaps
     pending_t reductions
@@ -91,13 +94,49 @@ cdef inline void near_gap(near_t* n) noexcept nogil:
     pending_clear(&n.vanished)
 
 
-cdef inline void near_walk(near_t* n, const book_t* b) noexcept nogil:
-    """The book has become another one."""
-    cdef int s
+cdef inline void near_tops(near_t* n, const book_t* b) noexcept nogil:
+    """Sum the best levels anew."""
+    cdef lots_t lots = 0
+    cdef int64_t key
+    cdef Py_ssize_t k
+    cdef int s, w
     for s in range(2):
-        top_walk(&n.top[s][0], &b.ladder[s], FIVE)
-        top_walk(&n.top[s][1], &b.ladder[s], TEN)
-        top_walk(&n.top[s][2], &b.ladder[s], TWENTY)
+        for w in range(WINDOWS):
+            n.top[s][w].lots = 0
+            n.top[s][w].last = INT64_MIN
+        key = -NO_KEY
+        for k in range(1, 1 + min(<int64_t>TWENTY, n.levels[s])):
+            key = ladder_next(&b.ladder[s], key, &lots)
+            for w in range(WINDOWS):
+                if k <= FIVE << w:
+                    n.top[s][w].lots += lots
+                if k == FIVE << w:
+                    n.top[s][w].last = key
+
+
+cdef inline int64_t levels_from(const ladder_t* d, int64_t key) noexcept nogil:
+    """Number of levels that are there or better."""
+    cdef lots_t lots = 0
+    cdef int64_t n = 0, at = ladder_next(d, -NO_KEY, &lots)
+    while at >= key and at != NO_KEY:
+        n += 1
+        at = ladder_next(d, at, &lots)
+    return n
+
+
+cdef inline void near_anew(near_t* n, const book_t* b) noexcept nogil:
+    """The book has become another one."""
+    n.levels[0] = levels_from(&b.ladder[0], NO_KEY)
+    n.levels[1] = levels_from(&b.ladder[1], NO_KEY)
+    near_tops(n, b)
+
+
+cdef inline void near_uncross(near_t* n, book_t* b) noexcept nogil:
+    """`book_uncross`, which takes the best levels of the older side away."""
+    cdef int s = b.newest > 0
+    n.levels[s] -= levels_from(&b.ladder[s], -ladder_key(&b.ladder[1 - s]))
+    book_uncross(b)
+    near_tops(n, b)
 
 
 cdef inline int near_init(
@@ -110,7 +149,7 @@ cdef inline int near_init(
     n.slot = <slot_t*>calloc(2 * SLOTS, sizeof(slot_t))
     near_gap(n)
     near_restart(n)
-    near_walk(n, b)
+    near_anew(n, b)
     return -1 if n.slot is NULL else 0
 
 
@@ -183,23 +222,48 @@ cdef inline void level_reduced(
         pending_push(&n.reductions, now + n.match_ns, less - paid, tag, 0)
 
 
+cdef inline bint top_set(
+    top_t* t, const ladder_t* d, Py_ssize_t n, int64_t levels, int64_t key, lots_t before,
+    lots_t lots
+) noexcept nogil:
+    """A level has changed from `before` to `lots`; whether it is, or was, among the best n.
+
+    With the number of levels known no walk runs on below the last of them.
+    """
+    if key < t.last:
+        return False
+    t.lots += lots - before
+    if lots == 0 or before == 0:
+        if levels < n:
+            t.last = INT64_MIN
+        elif levels == n and before == 0:
+            top_walk(t, d, n)
+        else:
+            top_shift(t, d, n, before == 0)
+    return True
+
+
 cdef inline void near_row(
     near_t* n, book_t* b, side_t side, tick_t tick, lots_t lots, nanos_t now
 ) noexcept nogil:
     """One row of a message is applied, at local time `now`."""
     cdef int s = side < 0
     cdef const ladder_t* ladder = &b.ladder[s]
-    cdef int64_t key = level_key(side, tick)
+    cdef int64_t key = level_key(side, tick), levels
     cdef lots_t before = book_set(b, side, tick, lots), change = lots - before
     cdef lots_t ten = n.top[s][1].lots
-    cdef bint full = n.top[s][1].last != INT64_MIN, among_ten
+    cdef bint full = n.levels[s] >= TEN, among_ten
     cdef slot_t* slot
-    if change == 0 or not top_set(&n.top[s][2], ladder, TWENTY, key, before, lots):
+    if change == 0:
         return
-    among_ten = top_set(&n.top[s][1], ladder, TEN, key, before, lots)
+    levels = n.levels[s] + (before == 0) - (lots == 0)
+    n.levels[s] = levels
+    if not top_set(&n.top[s][2], ladder, TWENTY, levels, key, before, lots):
+        return
+    among_ten = top_set(&n.top[s][1], ladder, TEN, levels, key, before, lots)
     if among_ten:
         n.ofi[1] += <double>(side * change)
-        if top_set(&n.top[s][0], ladder, FIVE, key, before, lots):
+        if top_set(&n.top[s][0], ladder, FIVE, levels, key, before, lots):
             n.ofi[0] += <double>(side * change)
     if change < 0:
         level_reduced(n, s, tick, -change, lots, now)
