@@ -1,4 +1,5 @@
 """C interface of mrcore.bars: the state of a pass over the received market, and the pass."""
+from libc.math cimport NAN, isfinite
 from libc.stdint cimport int64_t
 from libc.stdlib cimport free, realloc
 
@@ -126,6 +127,7 @@ cdef inline void bars_settle(bars_t* b, nanos_t until) noexcept nogil:
 cdef inline void bars_close(bars_t* b) noexcept nogil:
     """The bar ends: everything received by its end has been seen."""
     cdef double* out
+    cdef double t
     cdef nanos_t end = b.end
     if not bars_room(b):
         return
@@ -141,7 +143,8 @@ cdef inline void bars_close(bars_t* b) noexcept nogil:
     shape_row_out(&b.book, b.touch.mid2, b.band, b.lot_size, out + SHAPE_AT)
     trades_row_out(&b.flow, end, b.tick_size, b.lot_size, out + TRADES_AT)
     spread_row_out(&b.spread, b.tick_size, b.lot_size, out + SPREAD_AT)
-    out[KYLE_AT] = kyle_tstat(&b.sampler.kyle)
+    t = kyle_tstat(&b.sampler.kyle)
+    out[KYLE_AT] = t if isfinite(t) else NAN    # a fit without a rest
     b.end = end + b.interval if b.kind == TIME else NEVER
 
 

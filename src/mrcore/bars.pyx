@@ -51,7 +51,7 @@ realized_spread          quote base sum of 2 D (P - M') size, M' the mid ``horiz
 price_impact             quote base sum of 2 D (M' - M) size, likewise
 matured_spread           quote base realized_spread + price_impact: their effective spread
 matured_volume           base       size of the trades in these three
-kyle_t                   1          t statistic of kyle_lambda
+kyle_t                   1          t statistic of kyle_lambda; NaN too for a fit without a rest
 ======================== ========== ==========================================================
 
 A message that clears the book (a gap, then a snapshot), or finds it empty, begins another one:

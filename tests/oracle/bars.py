@@ -1,6 +1,7 @@
 """The slow, obvious bars that mrcore.bars is held against: everything is kept, and looked for."""
 
 import bisect
+import itertools
 import math
 from collections import defaultdict
 
@@ -127,20 +128,14 @@ def bars(
                 grown.clear()
                 continue
             before = book.levels[side].get(tick, 0)
-            best = {n: [t for t, _ in book.top(side, n)] for n in (5, 10, 20)}
+            change = lots - before
+            within = {n: among(book, side, tick, lots, n) for n in (5, 10, 20)}
             ten = [q for _, q in book.top(side, 10)]
             book.update(side, tick, lots)
-            if anew or lots == before:
+            if anew or change == 0 or not within[20]:
                 continue
-            within = {
-                n: tick in best[n] or tick in [t for t, _ in book.top(side, n)] for n in best
-            }
-            change = lots - before
             for n in (5, 10):
-                if within[n]:
-                    known[f"ofi_{n}"].append((local, side * change))
-            if not within[20]:
-                continue
+                known[f"ofi_{n}"].append((local, side * change * within[n]))
             name, level = "bid" if side > 0 else "ask", (side, tick)
             if change > 0:
                 known[f"{name}_adds"].append((local, change))
@@ -209,6 +204,13 @@ def bars(
     return bar_ends, out
 
 
+def among(book, side, tick, lots, n):
+    """Whether a level that becomes `lots` is among the best n of its side, before or after."""
+    before = {t for t, q in book.levels[side].items() if q}
+    after = before | {tick} if lots else before - {tick}
+    return any(tick in sorted(b, key=lambda t: -side * t)[:n] for b in (before, after))
+
+
 def settled(known, waiting, gap, name, touched=None):
     """Note what was due before a gap; nothing that waits at it remains. Always false."""
     if waiting["due"] < gap:
@@ -255,7 +257,7 @@ def balance_between(timeline, before, end):
     """Mean over time while both sides were there; of the last instant where that is no time."""
     total = stood = 0.0
     spans = [*timeline, (NEVER, None)]
-    for (start, touch), (stop, _) in zip(spans, spans[1:], strict=False):
+    for (start, touch), (stop, _) in itertools.pairwise(spans):
         ns = min(stop, end) - max(start, before)
         if ns > 0 and touch.two_sided:
             total += touch.balance * ns
