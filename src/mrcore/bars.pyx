@@ -16,7 +16,7 @@ touch_imbalance_mean     -1..1      (qb - qa) / (qb + qa) of the best sizes, mea
 bid_depleted, ask_...    base       what left the best level between two messages: its decrease
                                     while its price stood, all of it where the price got worse
 bid_emptied, ask_...     count      messages after which the best price was worse
-ofi_5, ofi_10            base       changes of bid sizes less changes of ask sizes, of levels
+ofi5, ofi10            base       changes of bid sizes less changes of ask sizes, of levels
                                     among the best 5 (10) of their side before or after
 bid_adds, ask_adds       base       increases of levels among the best 20
 bid_cancels, ask_...     base       decreases of levels among the best 20 that no trade at their
@@ -90,7 +90,7 @@ BAR_COLUMNS = (
     *SAMPLE_COLUMNS[:MARKET_COLUMNS],
     "mid_open", "n_mid_changes", "touch_imbalance_mean",
     "bid_depleted", "ask_depleted", "bid_emptied", "ask_emptied",
-    "ofi_5", "ofi_10", "bid_adds", "ask_adds", "bid_cancels", "ask_cancels", "unmatched_trades",
+    "ofi5", "ofi10", "bid_adds", "ask_adds", "bid_cancels", "ask_cancels", "unmatched_trades",
     "bid_flicker", "ask_flicker",
     "band_bid_depth", "band_ask_depth", "bid_slope", "ask_slope", "bid_weighted", "ask_weighted",
     "n_buys", "n_sells", "max_trade", "signed_runs", "n_sign_pairs",

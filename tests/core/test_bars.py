@@ -292,6 +292,6 @@ def test_time_bars_from_an_end_that_is_given():
     bars.advance(4 * MS)
     times, values = bars.rows()
     assert times.tolist() == [2 * MS, 3 * MS, 4 * MS]
-    counts = [BAR_COLUMNS.index(n) for n in ("n_messages", "n_trades", "bid_adds", "ofi_5")]
+    counts = [BAR_COLUMNS.index(n) for n in ("n_messages", "n_trades", "bid_adds", "ofi5")]
     assert (values[:, counts] == 0).all()
     assert np.isnan(values[:, [BAR_COLUMNS.index(n) for n in ("bid", "mid_open")]]).all()

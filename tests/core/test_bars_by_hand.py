@@ -166,7 +166,7 @@ def test_injected_spoofs_are_found_and_nothing_else_is():
 def test_the_seven_cases_of_order_flow(change, flow):
     """Cont, Kukanov and Stoikov 2014; at the touch a level's own flow is theirs."""
     row = one_bar([(10, *change)], [])
-    assert row["ofi"] == row["ofi_5"] == row["ofi_10"] == flow
+    assert row["ofi"] == row["ofi5"] == row["ofi10"] == flow
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_the_seven_cases_of_order_flow(change, flow):
 )
 def test_flow_of_levels_goes_by_price(tick, lots, five, ten):
     row = one_bar([(10, 1, tick, lots)], [])
-    assert (row["ofi_5"], row["ofi_10"]) == (five, ten)
+    assert (row["ofi5"], row["ofi10"]) == (five, ten)
 
 
 @given(seed=st.integers(0, 10**6))
@@ -263,7 +263,7 @@ def test_a_gap_drops_what_waits():
         assert row[name] == 0, name
     assert row["eff_volume"] == 15
     assert row["bid_adds"] == 30  # the snapshot adds nothing
-    assert row["ofi_5"] == 30 - 37 + 6
+    assert row["ofi5"] == 30 - 37 + 6
     assert row["bid_depleted"] == 37
     assert row["bid_emptied"] == 0
 

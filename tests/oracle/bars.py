@@ -135,7 +135,7 @@ def bars(
             if anew or change == 0 or not within[20]:
                 continue
             for n in (5, 10):
-                known[f"ofi_{n}"].append((local, side * change * within[n]))
+                known[f"ofi{n}"].append((local, side * change * within[n]))
             name, level = "bid" if side > 0 else "ask", (side, tick)
             if change > 0:
                 known[f"{name}_adds"].append((local, change))
