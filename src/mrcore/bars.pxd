@@ -21,22 +21,22 @@ from mrcore.near cimport (
 )
 from mrcore.owned cimport owned_add, owned_list_t
 from mrcore.sampler cimport (
-    MARKET_COLUMNS, sampler_book, sampler_book_row, sampler_free, sampler_gap, sampler_owned,
-    sampler_t, sampler_trade, sampler_trades_row,
+    sampler_book, sampler_book_row, sampler_free, sampler_gap, sampler_owned, sampler_t,
+    sampler_trade, sampler_trades_row,
 )
 from mrcore.tape cimport NEVER, tape_local, tape_message_end, tape_t
 from mrcore.types cimport nanos_t
 
 
 cdef enum:
-    # places of the groups of columns after the sampler's
-    TOUCH_AT = MARKET_COLUMNS
-    NEAR_AT = TOUCH_AT + 7
-    SHAPE_AT = NEAR_AT + 9
-    TRADES_AT = SHAPE_AT + 6
-    SPREAD_AT = TRADES_AT + 11
-    KYLE_AT = SPREAD_AT + 6
-    BAR_WIDTH = KYLE_AT + 1
+    # places of the groups of columns; the sampler's MARKET_COLUMNS are the first
+    TOUCH_AT = 28
+    NEAR_AT = 35
+    SHAPE_AT = 44
+    TRADES_AT = 50
+    SPREAD_AT = 61
+    KYLE_AT = 67
+    BAR_WIDTH = 68
 
 cdef enum kind_t:               # what a bar is full of
     TIME, TICK, VOLUME, DOLLAR

@@ -77,7 +77,7 @@ from mrcore.book cimport book_init
 from mrcore.measures cimport spread_init, touch_init, trades_restart
 from mrcore.near cimport near_init
 from mrcore.owned cimport owned_bytes, owned_list_t, owned_renew
-from mrcore.sampler cimport sampler_init
+from mrcore.sampler cimport MARKET_COLUMNS, sampler_init
 from mrcore.tape cimport tape_attach, tape_point
 
 from importlib.metadata import version
@@ -274,7 +274,7 @@ cdef class MarketBars:
         cdef bars_t* b = &self.c
         cdef tape_t before_deltas = b.deltas, before_trades = b.trades
         cdef tuple old = (self.deltas, self.trades)
-        cdef nanos_t first = NEVER
+        cdef nanos_t first
         self.alone()
         if len(deltas) != len(trades):
             raise ValueError(f"deltas have {len(deltas)} columns, trades {len(trades)}: both or "
@@ -282,7 +282,8 @@ cdef class MarketBars:
         try:
             self.deltas = tape_attach(&b.deltas, "deltas", self.deltas, deltas, b.last_delta)
             self.trades = tape_attach(&b.trades, "trades", self.trades, trades, b.last_trade)
-            first = self.first_waiting()
+            first = min(first_received(&b.deltas, len(deltas[0])),
+                        first_received(&b.trades, len(trades[0])))
             if first <= b.now:
                 raise ValueError(f"a row was received at {first}, and the bars are at {b.now}")
         except Exception:
@@ -294,9 +295,13 @@ cdef class MarketBars:
             b.last_delta = b.deltas.time[b.deltas.n - 1]
         if b.trades.n > 0:
             b.last_trade = b.trades.time[b.trades.n - 1]
-        if b.kind == TIME and b.events == 0 and first < NEVER and not self.anchored:
-            late = first % b.interval           # rounded down or to zero, as the build is
-            b.end = first - late + (b.interval if late > 0 else 0)
+        if b.kind == TIME and b.events == 0 and not self.anchored:
+            first = tape_local(&b.deltas, 0) if b.deltas.n > 0 else NEVER
+            if b.trades.n > 0:
+                first = min(first, tape_local(&b.trades, 0))
+            if first < NEVER:
+                late = first % b.interval       # rounded down or to zero, as the build is
+                b.end = first - late + (b.interval if late > 0 else 0)
 
     def advance(self, nanos_t until_ns):
         """Take all that was received up to `until_ns`, and return the number of rows.
@@ -382,21 +387,16 @@ cdef class MarketBars:
             "anchored": self.anchored,
         },)
 
-    cdef nanos_t first_waiting(self) noexcept:
-        """Local time of the first row that was not taken yet."""
-        cdef bars_t* b = &self.c
-        cdef nanos_t first = NEVER
-        if b.deltas.received < b.deltas.n:
-            first = tape_local(&b.deltas, b.deltas.received)
-        if b.trades.received < b.trades.n:
-            first = min(first, tape_local(&b.trades, b.trades.received))
-        return first
-
     cdef int alone(self) except -1:
         if self.busy:
             raise RuntimeError("these bars are running on another thread; one object belongs to "
                                "one thread at a time")
         return 0
+
+
+cdef nanos_t first_received(const tape_t* t, Py_ssize_t n) noexcept:
+    """Local time of the first message of the last `n` rows, NEVER when there is none."""
+    return tape_local(t, tape_message_end(t, t.n - n) - 1) if n > 0 else NEVER
 
 
 cdef tuple none_of(tuple columns):

@@ -119,8 +119,8 @@ cdef inline void shape_side_out(
 
     `ask` is all bits or none.
     """
-    cdef lots_t lots = 0, total = 0, near = 0
-    cdef double slope = 0.0, weighted = 0.0, away
+    cdef lots_t lots = 0, total = 0
+    cdef double near = 0.0, slope = 0.0, weighted = 0.0, away
     cdef int64_t key = -NO_KEY
     cdef Py_ssize_t n = 0
     while True:
@@ -132,7 +132,7 @@ cdef inline void shape_side_out(
         if n >= LEVELS and not away <= band:
             break
         if away <= band:
-            near += lots
+            near += <double>lots
         if n < LEVELS:
             total += lots
             weighted += exp(-0.5 * <double>n) * <double>lots
