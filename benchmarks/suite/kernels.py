@@ -6,9 +6,11 @@ deletes; a trade each ten changes. Distances from the touch are geometric.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
+from mrcore.bars import MarketBars
 from mrcore.book import L2Book
 from mrcore.flow import VPIN, depth_imbalance
 from mrcore.impact import KyleBars
@@ -76,6 +78,14 @@ def replay_of(
     return replay
 
 
+def bars_of(
+    deltas: tuple[np.ndarray, ...], trades: tuple[np.ndarray, ...], **options: Any
+) -> MarketBars:
+    bars = MarketBars(TICK, LOT, size=1000 * MS, feed_latency_ns=MS, **options)
+    bars.feed(deltas, trades)
+    return bars
+
+
 def kernels(n: int) -> dict[str, tuple[int, Callable[[], object]]]:
     """Name of a kernel to its number of events and the call, made once, that takes them."""
     deltas, trades = feed(n)
@@ -87,6 +97,7 @@ def kernels(n: int) -> dict[str, tuple[int, Callable[[], object]]]:
     mid, volume = 60_000.0 + below(n, 50, 11) * TICK, size * LOT
     book, replay = L2Book(TICK, LOT), replay_of(deltas, trades)
     sampled = replay_of(deltas, trades, 1000 * MS)
+    bars = bars_of(deltas, trades)
 
     def one_by_one() -> None:
         update = book.update
@@ -110,6 +121,7 @@ def kernels(n: int) -> dict[str, tuple[int, Callable[[], object]]]:
         ),
         "replay, no orders": (events, replay.finish),
         "replay, rows each second": (events, sampled.finish),
+        "bars, all measures": (events, bars.finish),
         "replay, one quote a side": (events, lambda: quotes(deltas, trades, 1)),
         "replay, ten quotes a side": (events, lambda: quotes(deltas, trades, 10)),
         PYTHON: (n, one_by_one),

@@ -53,3 +53,46 @@ def columns(rows):
 
 def market_tape(seed=7, n_deltas=20_000):
     return SyntheticMarket(seed=seed).run(n_deltas=n_deltas).tape()
+
+
+def deep_tape(seed, n=400):
+    """A book of some twenty levels a side in which all that bars measure happens often.
+
+    Large sizes come and go again, trades come before, after or without the change they make,
+    messages cross the book, and now and then a snapshot follows a gap.
+    """
+    rng = np.random.default_rng(seed)
+    middle, now = 1_000, 0
+    sizes = {(s, middle - s * k): int(rng.integers(1, 9)) for s in (1, -1) for k in range(1, 23)}
+    deltas = [(now, s, tick, q) for (s, tick), q in sizes.items()]
+    trades = []
+    for _ in range(n):
+        now += int(rng.choice([0, 1, 1, 2, 5])) * MS
+        side = int(rng.choice([1, -1]))
+        tick = middle - side * int(1 + min(rng.geometric(0.2), 24))
+        what = rng.random()
+        if what < 0.15:  # a trade, and the change it makes
+            mine = [t for (s, t), q in sizes.items() if s == side and q]
+            tick = (max if side > 0 else min)(mine, default=tick)
+            lots = int(rng.integers(1, 6))
+            sizes[side, tick] = max(0, sizes.get((side, tick), 0) - lots)
+            wait = int(rng.integers(-5, 6)) * MS // 2
+            if rng.random() < 0.9:
+                trades.append((max(0, now + wait), -side, tick, lots))
+            if rng.random() < 0.9:
+                deltas.append((now, side, tick, sizes[side, tick]))
+            continue
+        if what < 0.17:
+            middle += int(rng.choice([-3, -1, 1, 3]))
+        if what < 0.19:  # a gap and what is found after it
+            deltas.append((now, 0, 0, 0))
+            if rng.random() < 0.9:
+                deltas += [(now, s, t, q) for (s, t), q in sizes.items() if q]
+            else:
+                sizes = {}
+            continue
+        lots = int(rng.choice([0, 1, 3, 7, 40]))
+        sizes[side, tick] = lots
+        deltas.append((now, side, tick, lots))
+    trades.sort(key=lambda row: row[0])
+    return columns(deltas), columns(trades)

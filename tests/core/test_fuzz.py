@@ -7,7 +7,9 @@ import pytest
 from tests.fuzz.rounds import TARGETS, play
 
 
-@pytest.mark.parametrize(("target", "rounds"), [("books", 20), ("measures", 20), ("replays", 8)])
+@pytest.mark.parametrize(
+    ("target", "rounds"), [("bars", 12), ("books", 20), ("measures", 20), ("replays", 8)]
+)
 def test_rounds(target, rounds):
     seen = Counter()
     for number in range(rounds):

@@ -4,12 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mrcore.bars import BAR_COLUMNS
 from mrcore.book import L2Book
 from mrcore.market import SyntheticMarket
-from mrcore.replay import SAMPLE_COLUMNS
+from mrcore.replay import SAMPLE_COLUMNS, Replay
+from mrtrade.data.streams import LocalEvents
 from mrtrade.errors import DataError
 from mrtrade.features import FEATURES, compute
-from mrtrade.features.bars import ACCOUNT, bar_times, build_bars
+from mrtrade.features.bars import bar_times, build_bars
 
 SECOND = 1_000_000_000
 
@@ -44,10 +46,7 @@ def test_grid():
 @pytest.mark.parametrize("latency", [0, 250_000_000])
 def test_bars_against_a_slow_replay(tape, latency):
     bars = build_bars(tape, SECOND, latency)
-    assert list(bars) == [name for name in SAMPLE_COLUMNS if name not in ACCOUNT] + [
-        "mid",
-        "volume",
-    ]
+    assert list(bars) == [*BAR_COLUMNS, "mid", "volume"]
     assert bars.index.name == "time"
     assert str(bars.index.dtype) == "datetime64[ns, UTC]"
     ends = bars.index.asi8
@@ -72,6 +71,51 @@ def test_bars_against_a_slow_replay(tape, latency):
         assert row["sell_volume"] == pytest.approx(lots[bar & (side < 0)].sum() * lot)
         assert row["notional"] == pytest.approx((lots * ticks)[bar].sum() * lot * tick)
         assert row["mid_low"] <= row["mid"] <= row["mid_high"]
+
+
+@pytest.mark.parametrize("recorded", [False, True])
+def test_bars_are_the_samples_of_a_replay(tape, recorded):
+    latency = 0 if recorded else 250_000_000
+    if recorded:
+        tape = SimpleNamespace(**vars(tape))
+        rng = np.random.default_rng(0)
+        for name in ("deltas", "trades"):
+            time, *rest = getattr(tape, name)
+            local = np.maximum.accumulate(time + rng.integers(1, SECOND // 20, len(time)))
+            setattr(tape, name, LocalEvents(time, *rest, local))
+    bars = build_bars(tape, SECOND, latency)
+    replay = Replay(
+        tape.instrument.tick_size,
+        tape.instrument.lot_size,
+        sample_times=np.append(bars.index.asi8[0] - SECOND, bars.index.asi8),
+        feed_latency_ns=latency,
+    )
+    replay.feed(tape.deltas, tape.trades)
+    replay.finish()
+    assert len(bars) > 50
+    market = SAMPLE_COLUMNS[:28]
+    np.testing.assert_array_equal(bars[list(market)], replay.samples()[1:, :28])
+
+
+@pytest.mark.parametrize(("kind", "size"), [("tick", 20), ("volume", 5.0), ("dollar", 3e5)])
+def test_bars_by_what_is_traded(tape, kind, size):
+    bars = build_bars(tape, size, 1_000, kind=kind, kyle_window=10)
+    ends = bars.index.asi8
+    assert len(bars) > 5
+    assert (np.diff(ends) > 0).all()
+    assert np.isin(ends - 1_000, tape.trades[0]).all()
+    filled = bars[{"tick": "n_trades", "volume": "volume", "dollar": "notional"}[kind]]
+    assert (filled >= size * (1 - 1e-9)).all()
+    last = tape.trades[0] <= ends[-1] - 1_000
+    assert bars["n_trades"].sum() == last.sum()
+    assert bars["kyle_lambda"].notna().sum() == len(bars) - 10
+
+
+def test_options_reach_the_bars(tape):
+    late = build_bars(tape, SECOND, horizon_ns=20 * SECOND)
+    assert late["matured_volume"].iloc[:18].sum() == 0 < late["matured_volume"].sum()
+    with pytest.raises(TypeError, match="horizon"):
+        build_bars(tape, SECOND, horizon=1)
 
 
 def test_a_bar_without_events_repeats_the_book(tape):
@@ -129,3 +173,5 @@ def test_nothing_is_known_before_it_arrives(tape):
 def test_a_tape_too_short_for_a_bar(tape):
     with pytest.raises(DataError, match=r"holds no whole bar of 3600 s.*shorter bar"):
         build_bars(tape, 3600 * SECOND)
+    with pytest.raises(DataError, match=r"holds no whole bar of 1e\+09 base units"):
+        build_bars(tape, 1e9, kind="volume")

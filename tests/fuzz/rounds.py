@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from . import books, measures, replays
+from . import bars, books, measures, replays
 
 TARGETS: dict[str, Callable[[np.random.Generator, int, Counter[str]], None]] = {
+    "bars": bars.play,
     "books": books.play,
     "measures": measures.play,
     "replays": replays.play,
@@ -16,7 +17,7 @@ TARGETS: dict[str, Callable[[np.random.Generator, int, Counter[str]], None]] = {
 EVENTS = 4_000
 """Of a round."""
 
-EXPECTED = frozenset(books.COVERS + measures.COVERS + replays.COVERS)
+EXPECTED = frozenset(bars.COVERS + books.COVERS + measures.COVERS + replays.COVERS)
 """What a long run must have seen."""
 
 

@@ -1,22 +1,23 @@
-"""Bars: the state of the book and the flow of orders, sampled on a regular grid of time."""
+"""Bars: the state of the book and the flow of orders, on a grid of time or of what was traded."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from mrcore.replay import SAMPLE_COLUMNS, Replay
+from mrcore.bars import BAR_COLUMNS, MarketBars
 from mrtrade.data.streams import LocalEvents
 from mrtrade.errors import DataError
 
 if TYPE_CHECKING:
     from mrtrade.data.tape import Tape
 
-#: Columns of the trader's account: a replay without orders has none.
-ACCOUNT = ("position", "cash", "fees")
+BarKind = Literal["time", "tick", "volume", "dollar"]
+
+_UNITS = {"tick": "trades", "volume": "base units", "dollar": "quote units"}
 
 
 def bar_times(
@@ -42,81 +43,92 @@ def bar_times(
     return np.arange(first, last + 1, dtype=np.int64) * interval_ns
 
 
-def frame_of(times: npt.NDArray[np.int64], samples: npt.NDArray[np.float64]) -> pd.DataFrame:
-    """Return the samples of a replay as a frame of bars.
+def frame_of(times: npt.NDArray[np.int64], rows: npt.NDArray[np.float64]) -> pd.DataFrame:
+    """Return what `mrcore.bars.MarketBars.rows` returns as a frame of bars.
 
     Parameters
     ----------
     times : ndarray of int64
         Ends of the bars, ns, local clock.
-    samples : ndarray of float64
-        As ``Replay.samples()`` returns them.
+    rows : ndarray of float64
+        Rows of `mrcore.bars.BAR_COLUMNS`.
     """
     index = pd.DatetimeIndex(times.view("M8[ns]"), name="time").tz_localize("UTC")
-    frame = pd.DataFrame(samples, index=index, columns=list(SAMPLE_COLUMNS), copy=False)
-    frame = frame.drop(columns=list(ACCOUNT))
-    frame["mid"] = 0.5 * (frame["bid"] + frame["ask"])
-    frame["volume"] = frame["buy_volume"] + frame["sell_volume"]
-    return frame
+    columns = {name: rows[:, at] for at, name in enumerate(BAR_COLUMNS)}
+    columns["mid"] = 0.5 * (columns["bid"] + columns["ask"])
+    columns["volume"] = columns["buy_volume"] + columns["sell_volume"]
+    return pd.DataFrame(columns, index=index)
 
 
 def build_bars(
     tape: Tape,
-    interval_ns: int,
+    size: float,
     feed_latency_ns: int = 0,
     *,
-    vpin_bucket: float = 0.0,
-    vpin_buckets: int = 50,
-    kyle_window: int = 60,
+    kind: BarKind = "time",
+    **options: Any,
 ) -> pd.DataFrame:
-    """Replay a tape without orders and sample it on a grid.
+    """Make bars of a tape in the order in which it was received.
 
     Parameters
     ----------
     tape : Tape
         Recorded deltas and trades.
-    interval_ns : int
-        Length of a bar.
+    size : int or float
+        Nanoseconds of a bar, or with another `kind` trades, base units or quote units in it.
     feed_latency_ns : int
         Delay of the data, where the tape has no local times; a bar holds what had arrived by its
         end.
-    vpin_bucket : float
-        Volume of a VPIN bucket, base units; 0: calibrated on the first trades.
-    vpin_buckets : int
-        Number of buckets that VPIN averages.
-    kyle_window : int
-        Number of bars that Kyle's lambda is fitted on.
+    kind : {"time", "tick", "volume", "dollar"}
+        What a bar is full of, see `mrcore.bars.MarketBars`.
+    **options
+        As `MarketBars` has them: ``vpin_bucket``, ``kyle_window``, ``horizon_ns`` and so on.
 
     Returns
     -------
     DataFrame
-        One row a bar: `mrcore.replay.SAMPLE_COLUMNS` without the account, and ``mid``. The index
-        ``time`` is the END of the bar on the local clock, UTC. Book columns are as of the end,
-        flows over the bar: a bar without events repeats the book and has flows of 0.
+        One row a bar: `mrcore.bars.BAR_COLUMNS`, ``mid`` and ``volume``. The index ``time`` is the
+        END of the bar on the local clock, UTC. Book columns are as of the end, flows over the bar:
+        a time bar without events repeats the book and has flows of 0.
     """
-    if isinstance(tape.deltas, LocalEvents) and isinstance(tape.trades, LocalEvents):
-        first, last = int(tape.deltas.local[0]), int(tape.deltas.local[-1])
-        if len(tape.trades.local):
-            last = max(last, int(tape.trades.local[-1]))
-        times = bar_times(first, last, interval_ns)
-    else:
-        times = bar_times(tape.start_ns, tape.end_ns, interval_ns, feed_latency_ns)
-    if len(times) < 2:
-        raise DataError(
-            f"a tape of {(tape.end_ns - tape.start_ns) / 1e9:g} s holds no whole bar of "
-            f"{interval_ns / 1e9:g} s",
-            remedy="choose a shorter bar or a longer span",
-        )
-    replay = Replay(
+    first = None
+    if kind == "time":
+        times = _grid(tape, int(size), feed_latency_ns)
+        if len(times) < 2:
+            raise _too_short(tape, f"{size / 1e9:g} s")
+        first = int(times[0])
+    bars = MarketBars(
         tape.instrument.tick_size,
         tape.instrument.lot_size,
-        sample_times=times,
-        vpin_bucket=vpin_bucket,
-        vpin_buckets=vpin_buckets,
-        kyle_window=kyle_window,
+        kind=kind,
+        size=size,
+        first_ns=first,
         feed_latency_ns=feed_latency_ns,
+        **options,
     )
-    replay.feed(tape.deltas, tape.trades)
-    replay.finish()
-    samples = replay.samples()
-    return frame_of(times[: len(samples)], samples).iloc[1:]  # the first bar is not whole
+    bars.feed(tape.deltas, tape.trades)
+    if kind == "time":
+        bars.advance(int(times[-1]))
+        return frame_of(*bars.rows()).iloc[1:]  # the first bar is not whole
+    bars.finish()
+    ends, rows = bars.rows()
+    if len(ends) == 0:
+        raise _too_short(tape, f"{size:g} {_UNITS[kind]}")
+    return frame_of(ends, rows)
+
+
+def _grid(tape: Tape, interval_ns: int, feed_latency_ns: int) -> npt.NDArray[np.int64]:
+    """Return the ends of the time bars of a tape."""
+    if not (isinstance(tape.deltas, LocalEvents) and isinstance(tape.trades, LocalEvents)):
+        return bar_times(tape.start_ns, tape.end_ns, interval_ns, feed_latency_ns)
+    first, last = int(tape.deltas.local[0]), int(tape.deltas.local[-1])
+    if len(tape.trades.local):
+        last = max(last, int(tape.trades.local[-1]))
+    return bar_times(first, last, interval_ns)
+
+
+def _too_short(tape: Tape, bar: str) -> DataError:
+    return DataError(
+        f"a tape of {(tape.end_ns - tape.start_ns) / 1e9:g} s holds no whole bar of {bar}",
+        remedy="choose a shorter bar or a longer span",
+    )
