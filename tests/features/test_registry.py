@@ -48,7 +48,7 @@ def chunks(stream, columns, edges):
 def short(name: str) -> str:
     """The feature with a window that a short stream fills."""
     one = get(name)
-    return name if one.window is None else f"{one.stem}_{min(one.window, 32)}"
+    return name if one.window is None else f"{one.stem}_{min(one.window, max(32, one.shortest))}"
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -210,7 +210,7 @@ class _Subject(NamedTuple):
         one = get(self.name)
         if one.window is None or one.window <= RECORDED_WINDOW:
             return self
-        return _Subject(get(f"{one.stem}_{RECORDED_WINDOW}").name, None)
+        return _Subject(get(f"{one.stem}_{max(RECORDED_WINDOW, one.shortest)}").name, None)
 
 
 class _NoValueError(Exception):

@@ -78,6 +78,8 @@ class Feature(Derived):
         Whether it has no value at some bars even of a live market, as where a gate is shut.
     window : int or None
         Bars, where it has one.
+    shortest : int
+        Bars that its window has at least.
     """
 
     family: str = ""
@@ -88,6 +90,7 @@ class Feature(Derived):
     warmup: int = 0
     sparse: bool = False
     window: int | None = None
+    shortest: int = 2
 
     @property
     def stem(self) -> str:
@@ -119,6 +122,7 @@ def feature(
     warmup: int | Callable[[int], int] | Literal["inputs"] = 0,
     sparse: bool = False,
     windows: Sequence[int] = (),
+    shortest: int = 2,
     params: Mapping[str, Any] | None = None,
 ) -> Callable[[Function], Function]:
     """Register a function as a feature.
@@ -138,8 +142,10 @@ def feature(
     sparse : bool
         See `Feature`.
     windows : sequence of int
-        The function takes ``window`` (bars, >= 2). These are registered by name; every other
-        length is found by name too (``zscore_45``).
+        The function takes ``window`` (bars). These are registered by name; every other length is
+        found by name too (``zscore_45``).
+    shortest : int
+        Least window that there is.
     params : Mapping, optional
         Further keyword arguments for the function.
 
@@ -177,6 +183,7 @@ def feature(
             warmup=resolve("warmup", warmup),
             sparse=sparse,
             window=window,
+            shortest=shortest,
         )
 
     def register(function: Function) -> Function:
@@ -232,16 +239,19 @@ def scratch() -> Iterator[None]:
 
 
 def get(name: str) -> Feature:
-    """Return the feature of that name; a windowed one with any window of at least 2 bars."""
+    """Return the feature of that name; a windowed one with any window that is long enough."""
     if name in FEATURES:
         return FEATURES[name]
     windowed = re.fullmatch(r"(.+)_(\d+)", name)
     if windowed and windowed[1] in _WINDOWED:
-        if int(windowed[2]) < 2:
+        one = _WINDOWED[windowed[1]](int(windowed[2]))
+        if one.window is not None and one.window < one.shortest:
             raise ConfigError(
-                f"window of feature {name!r}", value=windowed[2], expected=">= 2 bars"
+                f"window of feature {name!r}",
+                value=one.window,
+                expected=f">= {one.shortest} bars",
             )
-        return _WINDOWED[windowed[1]](int(windowed[2]))
+        return one
     near = get_close_matches(name, [*FEATURES, *_WINDOWED], n=1)
     raise ConfigError(
         f"no feature {name!r}",
