@@ -5,8 +5,10 @@ import pandas as pd
 import pytest
 import statsmodels.api as sm
 
-from mrtrade.features import compute
+from mrtrade.errors import ConfigError
+from mrtrade.features import compute, get
 from mrtrade.features.example import example_bars as make_bars
+from mrtrade.features.mean_reversion import calculate_fair_value_deviations
 
 YEAR = 365 * 86400.0
 
@@ -113,7 +115,7 @@ def test_half_life_against_statsmodels(bars):
         y, x = np.diff(mid[t - 100 : t + 1]), mid[t - 100 : t]
         fit = sm.OLS(y, sm.add_constant(x)).fit()
         phi = 1 + fit.params[1]
-        if fit.tvalues[1] < -2.86154 and 0 < phi < 1:
+        if fit.tvalues[1] < -2.89091 and 0 < phi < 1:  # MacKinnon (2010) of 100 rows
             assert got[t] == pytest.approx(-np.log(2) / np.log(phi), rel=1e-7)
             found += 1
         else:
@@ -129,18 +131,84 @@ def test_half_life_is_recovered_and_in_seconds():
         assert got == pytest.approx(6.579 * seconds, rel=0.12)
 
 
-def test_half_life_of_a_random_walk_is_refused():
-    rng = np.random.default_rng(7)
-    passed = [
-        np.isfinite(one("half_life_300", rows(mid=1e3 + rng.normal(size=301).cumsum()))[-1])
-        for _ in range(400)
-    ]
-    assert 0.02 < np.mean(passed) < 0.09  # 5 % of them, by the gate's size
-
-
 def test_hours():
     index = pd.DatetimeIndex(
         ["2024-01-01 00:00", "2024-01-01 06:00", "2024-01-01 18:00"], tz="UTC"
     ).as_unit("ns")
     got = compute(pd.DataFrame({"mid": [1.0, 1.0, 1.0]}, index=index), ["hour_sin", "hour_cos"])
     np.testing.assert_allclose(got.to_numpy(), [[0, 1], [1, 0], [-1, 0]], atol=1e-15)
+
+
+def test_a_day_has_its_own_vwap():
+    """From midnight on anew; the bar that ends there is of the day before."""
+    index = pd.date_range("2024-01-01 23:00", periods=30, freq="5min", tz="UTC").as_unit("ns")
+    frame = pd.DataFrame({"mid": 11.0, "notional": 10.0, "volume": 1.0}, index=index)
+    frame.loc[index[12], ["notional", "volume"]] = [60.0, 3.0]  # ends at 00:00: of the first day
+    frame.loc[index[20:22], ["notional", "volume"]] = 0.0
+    frame.loc[index[25], ["notional", "volume"]] = [40.0, 2.0]
+    got = one("vwap_session_dev_bps", frame)
+    assert np.isnan(got[:11]).all()
+    assert got[11] == pytest.approx(1e4 * np.log(1.1))
+    assert got[12] == pytest.approx(1e4 * np.log(11 / (180 / 15)))
+    assert np.isnan(got[13:24]).all()
+    assert got[24] == pytest.approx(1e4 * np.log(1.1))
+    assert got[25] == pytest.approx(1e4 * np.log(11 / (140 / 12)))
+
+
+def test_a_gap_of_volume_does_not_poison_the_day():
+    frame = rows(mid=np.full(40, 11.0), notional=np.full(40, 10.0), volume=np.ones(40))
+    frame.iloc[20, 1:] = np.nan
+    # the first bar ends at midnight
+    assert one("vwap_session_dev_bps", frame)[12:] == pytest.approx(1e4 * np.log(1.1))
+
+
+def test_extremes_and_ranks_by_hand():
+    frame = rows(mid=[2, 4, 3], mid_high=[2, 5, 4], mid_low=[1, 2, 3])
+    names = ["dist_high_bps_3", "dist_low_bps_3", "quantile_rank_3", "zscore_robust_3"]
+    got = compute(frame, [*names, "bollinger_width_3"]).iloc[2]
+    assert got[names].tolist() == pytest.approx([1e4 * np.log(5 / 3), 1e4 * np.log(3), 0.5, 0.0])
+    assert got["bollinger_width_3"] == pytest.approx(4 * np.sqrt(2 / 3) / 3)
+
+
+def test_shares_of_returns_by_hand():
+    """Returns +2, -1, 0, +1: one half of -1 squared in six, one in four still."""
+    frame = rows(mid=100 * np.exp(1e-3 * np.cumsum([0, 2, -1, 0, 1])))
+    assert one("downside_share_4", frame)[4] == pytest.approx(1 / 6)
+    still = rows(mid=[100.0, 100.0, 100.0, 101.0, 100.0, 100.0, 99.0, 98.0, 99.0])
+    assert one("zero_share_8", still)[8] == pytest.approx(3 / 8)
+    assert np.isnan(one("jump_z_8", still)[8])
+
+
+def test_regimes_by_hand():
+    """Volatility that rises by itself all the time is the highest of its past: 2, and then 0."""
+    size = np.r_[np.linspace(1, 2, 40), np.linspace(2, 0.5, 40)] * 1e-3
+    frame = rows(mid=100 * np.exp(np.cumsum(size * np.where(np.arange(80) % 2, 1, -1))))
+    got = compute(frame, ["vol_percentile_2", "vol_regime_2"])
+    assert got.iloc[30].tolist() == [1.0, 2.0]
+    assert got.iloc[79].tolist() == [0.0, 0.0]
+    assert got.iloc[:21].isna().all(axis=None)
+
+
+@pytest.mark.parametrize(
+    ("name", "least"), [("hurst_63", 64), ("half_life_19", 20), ("jump_z_7", 8), ("adf_t_7", 8)]
+)
+def test_windows_that_are_too_short(name, least):
+    with pytest.raises(ConfigError, match=f">= {least} bars"):
+        get(name)
+
+
+def test_fair_values(bars):
+    got = calculate_fair_value_deviations(
+        bars[["mid", "microprice"]], ["sma", "ema", "vwap", "microprice"], window=60
+    )
+    features = compute(bars, ["sma_dev_bps_60", "ema_dev_bps_60", "microprice_dev_bps"])
+    assert list(got) == ["sma", "ema", "vwap", "microprice"]
+    np.testing.assert_array_equal(got["sma"], features["sma_dev_bps_60"])
+    np.testing.assert_array_equal(got["ema"], features["ema_dev_bps_60"])
+    # all are mid less fair value
+    np.testing.assert_array_equal(got["microprice"], -features["microprice_dev_bps"])
+    assert got["vwap"].isna().all()
+    assert list(got.attrs["reasons"]) == ["vwap"]
+    assert "'notional'" in got.attrs["reasons"]["vwap"]
+    with pytest.raises(ConfigError, match="vwap, session_vwap"):
+        calculate_fair_value_deviations(bars, ["twap"])

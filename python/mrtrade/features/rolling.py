@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from mrcore.rolling import EWMA, RollingMax, RollingMean, RollingMin, RollingOLS, RollingVariance
+from mrcore.rolling import RollingMax, RollingMean, RollingMin, RollingOLS, RollingVariance
+from mrcore.rolling_column import RollingLag
+from mrcore.rolling_dfa import RollingDFA
+from mrcore.rolling_moments import RollingShape
+from mrcore.rolling_order import RollingMedianMad, RollingRank
+from mrcore.rolling_realized import RollingJump, RollingKernelVariance
+from mrcore.rolling_walk import RollingADF, RollingAR, RollingVarianceRatio
+from mrcore.rolling_wilder import SeededEMA, WilderADX, WilderRSI
 from mrtrade.errors import ConfigError
 
 Array = npt.NDArray[np.float64]
@@ -18,6 +26,7 @@ Series = str | Array
 """A column by its name, or an array of one's own."""
 
 _NEVER = np.iinfo(np.int64).min
+_DAY_NS = 86_400_000_000_000
 
 
 class Cell:
@@ -69,7 +78,8 @@ class Rolling:
     calls in the same order each time: no call may hang on a branch that looks at data.
 
     Windows are in bars and include the present one; there is no value (NaN) before a window is
-    full, nor while a NaN is in it. `ewma` has no window: it passes over NaN and keeps its value.
+    full, nor while a NaN is in it. `ewma`, `rsi` and `adx` have no window but a beginning: they
+    pass over NaN and go on from what they were.
     """
 
     def __init__(self, shared: Shared) -> None:
@@ -95,7 +105,7 @@ class Rolling:
         if self._next == len(self._cells):
             shared = None not in names
             if shared:
-                _ = [self._bars[name] for name in names]  # declared, or an error
+                _ = [self._bars[name] for name in series]  # declared, or an error
             self._cells.append((self._shared.cell if shared else Cell)(make, given, names))
         cell = self._cells[self._next]
         self._next += 1
@@ -113,7 +123,7 @@ class Rolling:
 
     def lag(self, x: Series, bars: int) -> Array:
         """Return the values of `bars` bars before; NaN where there was none."""
-        lagged: Array = self._run(_Lag, (bars,), x)
+        lagged: Array = self._run(RollingLag, (bars,), x)
         return lagged
 
     def bar_seconds(self) -> Array:
@@ -134,10 +144,27 @@ class Rolling:
         """Return the sum."""
         return self.mean(x, window) * window
 
+    def day_sum(self, x: Series) -> Array:
+        """Return the sum since 00:00 UTC, a NaN counting as 0.
+
+        The feature declares ``time``. A bar that ends at midnight is of the day that ends.
+        """
+        total: Array = self._run(_DaySum, (), "time", x)
+        return total
+
+    def variance(self, x: Series, window: int, ddof: int = 0) -> Array:
+        """Return the variance, divisor ``window - ddof``."""
+        variance: Array = self._run(RollingVariance, (window, ddof), x)
+        return variance
+
     def sd(self, x: Series, window: int) -> Array:
         """Return the population standard deviation (ddof 0)."""
-        sd: Array = np.sqrt(self._run(RollingVariance, (window, 0), x))
-        return sd
+        return np.sqrt(self.variance(x, window))
+
+    def shape(self, x: Series, window: int) -> tuple[Array, Array]:
+        """Return skewness and excess kurtosis, of population moments."""
+        skewness, kurtosis = self._run(RollingShape, (window,), x)
+        return skewness, kurtosis
 
     def max(self, x: Series, window: int) -> Array:
         """Return the maximum."""
@@ -149,55 +176,103 @@ class Rolling:
         lowest: Array = self._run(RollingMin, (window,), x)
         return lowest
 
+    def rank(self, x: Series, window: int) -> Array:
+        """Return the rank of the newest value in the window, 0 the lowest, 1 the highest."""
+        rank: Array = self._run(RollingRank, (window,), x)
+        return rank
+
+    def median_mad(self, x: Series, window: int) -> tuple[Array, Array]:
+        """Return the median, and the median absolute deviation from it."""
+        median, mad = self._run(RollingMedianMad, (window,), x)
+        return median, mad
+
     def ols(self, y: Series, x: Series, window: int) -> tuple[Array, Array, Array, Array]:
         """Return slope, intercept, r2 and classical t statistic of y on x, with an intercept."""
         line: tuple[Array, Array, Array, Array] = self._run(RollingOLS, (window,), x, y)
         return line
 
+    def ar(self, x: Series, window: int) -> tuple[Array, Array, Array, Array, Array, Array]:
+        """Return what the OLS of the step on the value before says, of `window` such pairs.
+
+        Slope, intercept, t of the slope, phi (1 + slope), its standard error, residual variance.
+        """
+        slope, intercept, t, phi, error, variance = self._run(RollingAR, (window,), x)
+        return slope, intercept, t, phi, error, variance
+
+    def adf(self, x: Series, window: int, lags: int) -> Array:
+        """Return the augmented Dickey-Fuller t of `window` values, with a constant."""
+        t: Array = self._run(RollingADF, (window, lags), x)
+        return t
+
+    def variance_ratio(self, x: Series, window: int, q: int) -> tuple[Array, Array]:
+        """Return the variance ratio of q steps of `window` values, and its robust z."""
+        ratio, z = self._run(RollingVarianceRatio, (window, q), x)
+        return ratio, z
+
+    def dfa(self, x: Series, window: int) -> tuple[Array, Array]:
+        """Return the Hurst exponent of steps by DFA-1, as it is and without its bias."""
+        slope, corrected = self._run(RollingDFA, (window,), x)
+        return slope, corrected
+
+    def kernel_variance(self, x: Series, window: int, most_lags: int, sparse: int) -> Array:
+        """Return the realised variance of the whole window by the non-flat Parzen kernel.
+
+        Its bandwidth, `most_lags` at most, is chosen with returns of `sparse` steps.
+        """
+        variance: Array = self._run(RollingKernelVariance, (window, most_lags, None, sparse), x)[0]
+        return variance
+
+    def jump(self, x: Series, window: int) -> tuple[Array, Array, Array, Array, Array]:
+        """Return realised and bipower variation, tripower quarticity, z of jumps, share of 0."""
+        total, bipower, tripower, z, zeros = self._run(RollingJump, (window,), x)
+        return total, bipower, tripower, z, zeros
+
     def ewma(self, x: Series, window: int, alpha: float) -> Array:
         """Return y += alpha (x - y), begun with the mean of the first `window` values."""
-        mean: Array = self._run(_SeededEwma, (window, alpha), x)
+        mean: Array = self._run(SeededEMA, (window, alpha), x)
         return mean
 
+    def rsi(self, x: Series, window: int) -> Array:
+        """Return Wilder's relative strength index."""
+        rsi: Array = self._run(WilderRSI, (window,), x)
+        return rsi
 
-class _Lag:
-    """The last values of a stream, handed out again later."""
-
-    def __init__(self, bars: int) -> None:
-        self._tail: npt.NDArray[Any] = np.full(bars, np.nan)
-
-    def batch(self, x: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        joined = np.concatenate([self._tail, x])
-        self._tail = joined[len(x) :].copy()
-        return joined[: len(x)]
+    def adx(
+        self, high: Series, low: Series, close: Series, window: int
+    ) -> tuple[Array, Array, Array]:
+        """Return Wilder's directional indicators +DI and -DI, and their index ADX."""
+        plus, minus, adx = self._run(WilderADX, (window,), high, low, close)
+        return plus, minus, adx
 
 
-class _Before(_Lag):
+class _Before:
     """The time before each."""
 
     def __init__(self) -> None:
-        self._tail = np.array([_NEVER])
+        self._last: Any = _NEVER
+
+    def batch(self, time: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        joined = np.append(self._last, time)
+        self._last = joined[-1]
+        return joined[:-1]
 
 
-class _SeededEwma:
-    """An EWMA that starts from a simple mean, as Wilder's and TA-Lib's do."""
+class _DaySum:
+    """The sum of a day so far."""
 
-    def __init__(self, window: int, alpha: float) -> None:
-        self._seed = RollingMean(window)
-        self._ewma = EWMA(alpha)
-        self._seeded = False
+    def __init__(self) -> None:
+        self._day = _NEVER
+        self._total = 0.0
 
-    def batch(self, x: Array) -> Array:
-        out = np.full(len(x), np.nan)
-        start = 0
-        if not self._seeded:
-            mean = self._seed.batch(x)
-            ready = np.flatnonzero(np.isfinite(mean))
-            if not len(ready):
-                return out
-            start = int(ready[0])
-            out[start] = self._ewma.update(mean[start])
-            self._seeded = True
-            start += 1
-        out[start:] = self._ewma.batch(x[start:])
+    def batch(self, time: npt.NDArray[Any], x: Array) -> Array:
+        if not len(x):
+            return x
+        day = (time - 1) // _DAY_NS
+        out = np.where(np.isnan(x), 0.0, x)
+        begins = [0, *(np.flatnonzero(day[1:] != day[:-1]) + 1), len(x)]
+        if day[0] == self._day:
+            out[0] += self._total
+        for first, last in pairwise(begins):
+            np.cumsum(out[first:last], out=out[first:last])
+        self._day, self._total = day[-1], out[-1]
         return out
