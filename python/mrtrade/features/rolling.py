@@ -69,6 +69,14 @@ class Shared:
         return self._cells[key]
 
 
+def _other(cell: Cell) -> ConfigError:
+    return ConfigError(
+        "a feature asked for other rolling statistics than in the chunk before",
+        expected=f"{cell.make.__name__}{cell.given} of {cell.series or 'an array'}",
+        remedy="make the same calls of `roll` in the same order each time",
+    )
+
+
 class Rolling:
     """Rolling statistics over the chunks of bars that one feature is fed.
 
@@ -101,28 +109,32 @@ class Rolling:
         self._next, self._bars = 0, {}
 
     def _run(self, make: Callable[..., Any], given: tuple[Any, ...], *series: Any) -> Any:
-        names = tuple([x if isinstance(x, str) else None for x in series])
         if self._next == len(self._cells):
-            shared = None not in names
-            if shared:
-                _ = [self._bars[name] for name in series]  # declared, or an error
-            self._cells.append((self._shared.cell if shared else Cell)(make, given, names))
+            self._cells.append(self._new(make, given, series))
         cell = self._cells[self._next]
         self._next += 1
-        if cell.make is not make or cell.given != given or cell.series != names:
-            raise ConfigError(
-                "a feature asked for other rolling statistics than in the chunk before",
-                expected=f"{cell.make.__name__}{cell.given} of {cell.series} first",
-                remedy="make the same calls of `roll` in the same order each time",
-            )
-        if None in names or cell.seen != self._shared.chunk:
-            columns = [self._bars[x] if isinstance(x, str) else x for x in series]
-            cell.result = cell.kernel.batch(*columns)
+        if cell.make is not make or cell.given != given:
+            raise _other(cell)
+        if cell.series is None:  # of arrays: the feature's own
+            return cell.kernel.batch(*[self._bars[x] if type(x) is str else x for x in series])
+        if cell.series != series:
+            raise _other(cell)
+        if cell.seen != self._shared.chunk:
+            cell.result = cell.kernel.batch(*[self._bars[name] for name in series])
             cell.seen = self._shared.chunk
         return cell.result
 
+    def _new(self, make: Callable[..., Any], given: tuple[Any, ...], series: Any) -> Cell:
+        if not all(isinstance(x, str) for x in series):
+            return Cell(make, given, None)
+        for name in series:
+            self._bars[name]  # declared, or an error
+        return self._shared.cell(make, given, series)
+
     def lag(self, x: Series, bars: int) -> Array:
         """Return the values of `bars` bars before; NaN where there was none."""
+        if bars == 0:
+            return self._bars[x] if isinstance(x, str) else x
         lagged: Array = self._run(RollingLag, (bars,), x)
         return lagged
 
