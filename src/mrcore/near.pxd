@@ -19,7 +19,7 @@ from libc.stdlib cimport calloc, free
 
 cimport cython
 
-from mrcore.depth cimport top_shift, top_t, top_walk
+from mrcore.depth cimport top_shift, top_t
 from mrcore.ladder cimport (
     NO_KEY, book_set, book_t, book_uncross, ladder_key, ladder_next, ladder_t, level_key,
 )
@@ -236,8 +236,6 @@ cdef inline bint top_set(
     if lots == 0 or before == 0:
         if levels < n:
             t.last = INT64_MIN
-        elif levels == n and before == 0:
-            top_walk(t, d, n)
         else:
             top_shift(t, d, n, before == 0)
     return True

@@ -56,14 +56,15 @@ def market_tape(seed=7, n_deltas=20_000):
 
 
 def deep_tape(seed, n=400):
-    """A book of some twenty levels a side in which all that bars measure happens often.
+    """A book of up to 25 levels a side in which all that bars measure happens often.
 
     Large sizes come and go again, trades come before, after or without the change they make,
     messages cross the book, and now and then a snapshot follows a gap.
     """
     rng = np.random.default_rng(seed)
     middle, now = 1_000, 0
-    sizes = {(s, middle - s * k): int(rng.integers(1, 9)) for s in (1, -1) for k in range(1, 23)}
+    levels = range(1, int(rng.choice([4, 11, 19, 24])))
+    sizes = {(s, middle - s * k): int(rng.integers(1, 9)) for s in (1, -1) for k in levels}
     deltas = [(now, s, tick, q) for (s, tick), q in sizes.items()]
     trades = []
     for _ in range(n):
@@ -82,9 +83,9 @@ def deep_tape(seed, n=400):
             if rng.random() < 0.9:
                 deltas.append((now, side, tick, sizes[side, tick]))
             continue
-        if what < 0.17:
+        if what < 0.19:
             middle += int(rng.choice([-3, -1, 1, 3]))
-        if what < 0.19:  # a gap and what is found after it
+        if what > 0.98:  # a gap and what is found after it
             deltas.append((now, 0, 0, 0))
             if rng.random() < 0.9:
                 deltas += [(now, s, t, q) for (s, t), q in sizes.items() if q]

@@ -100,6 +100,17 @@ def test_levels_that_share_a_place_in_the_table():
     assert found == {"ask_cancels": [4, 0], "unmatched_trades": [4, 0], "bid_cancels": [0, 1]}
 
 
+def test_a_level_that_may_flicker_keeps_its_place_in_the_table():
+    far = 101 + 4096
+    deltas = [(10, -1, far, 9), (100, -1, 101, 50), (200, -1, far, 4), (300, -1, 101, 10)]
+    row = one_bar(deltas, [], end=560)
+    assert row["ask_flicker"] == 40
+    assert one_bar(deltas, [], end=220)["ask_cancels"] == 5  # at once
+    late = [*deltas[:2], (1_101, -1, far, 4)]  # its time is over
+    assert one_bar(late, [], end=1_350)["ask_cancels"] == 0
+    assert one_bar(late, [], end=1_351)["ask_cancels"] == 5
+
+
 @pytest.mark.parametrize(
     ("more", "left", "gone", "trade", "counted"),
     [
@@ -112,6 +123,7 @@ def test_levels_that_share_a_place_in_the_table():
         (30, 10, 1_000, 1_250, 0),  # was traded, as a late message says
         (30, 10, 1_000, 1_251, 30),
         (30, 10, 1_000, 99, 30),  # a trade before
+        (30, 10, 1_000, 100, 0),  # who knows which was first
     ],
 )
 def test_flickers(more, left, gone, trade, counted):
