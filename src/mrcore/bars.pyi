@@ -3,6 +3,8 @@ from typing import Any, Final, Literal, Self, TypeAlias, final
 import numpy as np
 from numpy.typing import NDArray
 
+from mrcore.replay import SAMPLE_COLUMNS as SAMPLE_COLUMNS
+
 BAR_COLUMNS: Final[tuple[str, ...]]
 BAR_KINDS: Final[tuple[str, ...]]
 
