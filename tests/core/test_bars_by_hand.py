@@ -221,6 +221,20 @@ def test_the_rule_for_one_level_is_the_touch_flow(seed):
     assert touch_flow(quotes)[1:] == flows
 
 
+def test_stale_levels_leave_without_a_trace_in_flows():
+    """A bid at 103 shows that the asks at 101 to 103 are gone: nine are left, from 104 on."""
+    cross = [(100, 1, 103, 5)]
+    more = [(200, -1, 108, 11), (210, -1, 109, 11)]  # the fifth and the sixth
+    large = [(300, -1, 105, 99), (400, -1, 105, 10)]
+    row = one_bar([*cross, *more], [])
+    assert (row["bid"], row["ask"], row["ask_depth_20"]) == (103, 104, 92)
+    assert (row["ofi5"], row["ofi10"]) == (5 - 1, 5 - 2)
+    assert (row["bid_adds"], row["ask_adds"], row["ask_cancels"]) == (5, 2, 0)
+    assert (row["ask_emptied"], row["ask_depleted"]) == (1, 10)  # the touch is seen as it is
+    assert one_bar([*cross, *large], [])["ask_flicker"] == 0  # needs ten levels
+    assert one_bar([*cross, (150, -1, 120, 10), *large], [])["ask_flicker"] == 89
+
+
 def test_what_trades_cost():
     """Mid 100 before, 101.5 five seconds after: a buy of 2 at 101 and a sell of 3 at 99."""
     deltas = [(400, -1, 101, 0), (400, -1, 102, 0), (400, 1, 100, 1)]
