@@ -95,6 +95,15 @@ def test_all_that_the_store_knows(store, feed, latency):
     assert row(14)["short_liquidations"] == 2.0
 
 
+def test_bars_of_another_kind(store):
+    got = load_bars(store, "SYNTHETIC", OURS, 2.0, kind="volume", steps=STEPS)
+    own = build_bars(tape_of(store, OURS), 2.0, 1, kind="volume")
+    pd.testing.assert_frame_equal(got[list(own)], own, check_exact=True)
+    assert np.isfinite(got["funding_rate"].iloc[-1])
+    # all that was forced, in whatever bars it came
+    assert got["short_liquidations"].sum() == 2.0
+
+
 def test_a_spot_market_and_no_second_asset(store):
     got = load_bars(store, "SYNTHETIC", SPOT, "1s", steps=STEPS)
     assert list(got) == list(build_bars(tape_of(store, SPOT), SECOND))

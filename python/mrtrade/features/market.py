@@ -18,7 +18,7 @@ from mrtrade.clock import NS_PER_DAY, Scalar, duration_ns, from_ns, to_ns
 from mrtrade.data.frames import frame_of_events
 from mrtrade.data.streams import LocalEvents, is_time
 from mrtrade.data.tape import find_instrument, load_tape
-from mrtrade.features.bars import build_bars
+from mrtrade.features.bars import BarKind, build_bars
 from mrtrade.features.joins import with_perpetual, with_second_asset
 from mrtrade.instruments import user_symbol, venue
 
@@ -88,16 +88,17 @@ def load_bars(
     store: Store,
     exchange: str,
     symbol: str,
-    interval: str | int,
+    interval: str | float,
     start: Scalar | None = None,
     end: Scalar | None = None,
     *,
+    kind: BarKind = "time",
     other: str | None = None,
     feed: Literal["recorded", "constant"] = "recorded",
     feed_latency_ns: int = 1,
     steps: Steps = None,
     other_steps: Steps = None,
-    **bars: Any,
+    **options: Any,
 ) -> pd.DataFrame:
     """Load bars with everything that the store knows of an instrument.
 
@@ -106,10 +107,12 @@ def load_bars(
     store : Store
     exchange, symbol : str
         In any spelling that `mrtrade.instruments` reads.
-    interval : str or int
-        Length of a bar, such as ``1s``; ns.
+    interval : str or float
+        Length of a bar, such as ``1s``; ns. With another `kind` trades, base units or quote units.
     start, end : time, optional
         Default: all that is stored.
+    kind : {"time", "tick", "volume", "dollar"}
+        What a bar is full of.
     other : str, optional
         A second asset on the same exchange, such as ``BTC/USDT-PERP``, of which the store holds a
         book.
@@ -120,7 +123,7 @@ def load_bars(
         `mrtrade.data.tape`).
     steps, other_steps : (float, float), optional
         Tick and lot size of an instrument that ``config/exchanges.yaml`` does not know.
-    **bars
+    **options
         For `mrtrade.features.bars.build_bars`.
 
     Returns
@@ -147,7 +150,12 @@ def load_bars(
         return load_tape(store, instrument, start, end, base_latency_ns=base)
 
     tape = load(symbol, steps)
-    frame = build_bars(tape, duration_ns(interval), feed_latency_ns, **bars)
+    size = (
+        duration_ns(interval if isinstance(interval, str) else int(interval))
+        if kind == "time"
+        else float(interval)
+    )
+    frame = build_bars(tape, size, feed_latency_ns, kind=kind, **options)
     if other is not None:
         own = tick_mids(tape, feed_latency_ns)
         second = tick_mids(load(other, other_steps), feed_latency_ns, clock_of=tape)
