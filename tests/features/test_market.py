@@ -10,6 +10,7 @@ from mrcore.market import SyntheticMarket
 from mrtrade.clock import to_ns
 from mrtrade.data.ingest import ingest
 from mrtrade.data.parquet import ParquetStore
+from mrtrade.data.streams import Events
 from mrtrade.data.synthetic import write_lake
 from mrtrade.data.tape import find_instrument, load_tape
 from mrtrade.errors import StoreError
@@ -94,6 +95,15 @@ def test_all_that_the_store_knows(store, feed, latency):
     assert row(14)["short_liquidations"] == 2.0
 
 
+def test_bars_of_another_kind(store):
+    got = load_bars(store, "SYNTHETIC", OURS, 2.0, kind="volume", steps=STEPS)
+    own = build_bars(tape_of(store, OURS), 2.0, 1, kind="volume")
+    pd.testing.assert_frame_equal(got[list(own)], own, check_exact=True)
+    assert np.isfinite(got["funding_rate"].iloc[-1])
+    # all that was forced, in whatever bars it came
+    assert got["short_liquidations"].sum() == 2.0
+
+
 def test_a_spot_market_and_no_second_asset(store):
     got = load_bars(store, "SYNTHETIC", SPOT, "1s", steps=STEPS)
     assert list(got) == list(build_bars(tape_of(store, SPOT), SECOND))
@@ -115,7 +125,7 @@ def test_the_mid_of_each_message(store, monkeypatch):
     tape = tape_of(store, OURS)
     mids = tick_mids(tape)
     assert mids.index.is_monotonic_increasing
-    assert (mids.diff().iloc[1:] != 0.0).all()
+    assert len(mids) == len(np.unique(tape.deltas.time))
     bars = build_bars(tape, SECOND)
     last = np.searchsorted(to_ns(mids.index), to_ns(bars.index), side="right") - 1
     np.testing.assert_allclose(mids.to_numpy()[last], bars["mid"], rtol=1e-14)
@@ -136,3 +146,17 @@ def test_receipts_are_put_on_the_clock_of_the_tape(store):
     now, later = (join_perpetual(bars, store, one)["funding_rate"] for one in (tape, shifted))
     assert now.first_valid_index() == pd.Timestamp("2024-01-01 00:00:06", tz="UTC")
     assert later.first_valid_index() == pd.Timestamp("2024-01-01 00:00:08", tz="UTC")
+
+
+def test_two_tapes_of_one_collector_are_on_one_clock(store):
+    """Each corrected the clock by its own fastest message; the second goes by the first's."""
+    tape = tape_of(store, OTHER)
+    received = to_ns(tick_mids(tape).index)
+    slow = replace(tape, stats=tape.stats | {"local_shift_ns": 3 * SECOND})
+    assert (to_ns(tick_mids(tape, clock_of=slow).index) == received + 3 * SECOND).all()
+    # the other way round nothing is known before it happened
+    local = to_ns(tick_mids(slow, 1, clock_of=tape).index)
+    assert len(local) == len(received)
+    assert (local < received).all()
+    happened = to_ns(tick_mids(replace(tape, deltas=Events(*tape.deltas[:4]))).index)
+    assert (local == happened + 1).all()

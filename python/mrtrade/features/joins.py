@@ -48,7 +48,7 @@ def with_second_asset(
         Mids of the second asset by the time of their receipt; of a frame (its bars, say) the column
         ``mid``. Missing ones are passed over.
     own : Series, optional
-        Mids of the first asset, change by change, as `mrtrade.features.market.tick_mids` gives
+        Mids of the first asset, message by message, as `mrtrade.features.market.tick_mids` gives
         them; `other` then is of the same kind.
     max_age : str or int
         An older mid is none.

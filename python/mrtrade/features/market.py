@@ -18,7 +18,7 @@ from mrtrade.clock import NS_PER_DAY, Scalar, duration_ns, from_ns, to_ns
 from mrtrade.data.frames import frame_of_events
 from mrtrade.data.streams import LocalEvents, is_time
 from mrtrade.data.tape import find_instrument, load_tape
-from mrtrade.features.bars import build_bars
+from mrtrade.features.bars import BarKind, build_bars
 from mrtrade.features.joins import with_perpetual, with_second_asset
 from mrtrade.instruments import user_symbol, venue
 
@@ -36,24 +36,33 @@ BEFORE_NS = 2 * NS_PER_DAY
 """Rows of the perpetual are read from so long before: two settlements are in it."""
 
 
-def tick_mids(tape: Tape, feed_latency_ns: int = 0) -> pd.Series[Any]:
-    """Return the mid after each message of the book that changed it.
+def tick_mids(
+    tape: Tape, feed_latency_ns: int = 0, *, clock_of: Tape | None = None
+) -> pd.Series[Any]:
+    """Return the mid after each message of the book.
 
     Parameters
     ----------
     tape : Tape
     feed_latency_ns : int
-        Delay of the data, where the tape has no local times.
+        Delay of the data; where the tape has local times, the least.
+    clock_of : Tape, optional
+        Give local times on the clock of this tape, recorded by the same collector. Each tape alone
+        corrects that collector's clock by its own fastest message: a few milliseconds apart, which
+        would be taken for a lead, and for knowledge of what had not been received.
 
     Returns
     -------
     Series
-        Float64 (quote; NaN while a side is empty), by the time at which it was known, UTC. Of one
-        time the last counts.
+        Float64 (quote; NaN while a side is empty), by the time at which it was known, UTC: a mid
+        that stands is as young as the last message. Of one time the last counts.
     """
     deltas, tick_size = tape.deltas, tape.instrument.tick_size
     book = L2Book(tick_size, tape.instrument.lot_size)
-    known = deltas.local if isinstance(deltas, LocalEvents) else deltas.time + feed_latency_ns
+    known = deltas.time + feed_latency_ns
+    if isinstance(deltas, LocalEvents):
+        shift = _shift(clock_of or tape) - _shift(tape)
+        known = np.maximum(deltas.local + shift, known)
     times: list[Ints] = []
     mids: list[npt.NDArray[np.float64]] = []
     start, end = 0, len(deltas.time)
@@ -72,24 +81,24 @@ def tick_mids(tape: Tape, feed_latency_ns: int = 0) -> pd.Series[Any]:
         mids.append(np.where(there, mid, np.nan))
         start = stop
     time, mid = np.concatenate([np.empty(0, np.int64), *times]), np.concatenate([[], *mids])
-    changed = np.diff(mid, prepend=np.nan) != 0.0
-    return pd.Series(mid[changed], from_ns(time[changed]).rename("time"), name="mid")
+    return pd.Series(mid, from_ns(time).rename("time"), name="mid")
 
 
 def load_bars(
     store: Store,
     exchange: str,
     symbol: str,
-    interval: str | int,
+    interval: str | float,
     start: Scalar | None = None,
     end: Scalar | None = None,
     *,
+    kind: BarKind = "time",
     other: str | None = None,
     feed: Literal["recorded", "constant"] = "recorded",
     feed_latency_ns: int = 1,
     steps: Steps = None,
     other_steps: Steps = None,
-    **bars: Any,
+    **options: Any,
 ) -> pd.DataFrame:
     """Load bars with everything that the store knows of an instrument.
 
@@ -98,10 +107,12 @@ def load_bars(
     store : Store
     exchange, symbol : str
         In any spelling that `mrtrade.instruments` reads.
-    interval : str or int
-        Length of a bar, such as ``1s``; ns.
+    interval : str or float
+        Length of a bar, such as ``1s``; ns. With another `kind` trades, base units or quote units.
     start, end : time, optional
         Default: all that is stored.
+    kind : {"time", "tick", "volume", "dollar"}
+        What a bar is full of.
     other : str, optional
         A second asset on the same exchange, such as ``BTC/USDT-PERP``, of which the store holds a
         book.
@@ -112,7 +123,7 @@ def load_bars(
         `mrtrade.data.tape`).
     steps, other_steps : (float, float), optional
         Tick and lot size of an instrument that ``config/exchanges.yaml`` does not know.
-    **bars
+    **options
         For `mrtrade.features.bars.build_bars`.
 
     Returns
@@ -139,10 +150,15 @@ def load_bars(
         return load_tape(store, instrument, start, end, base_latency_ns=base)
 
     tape = load(symbol, steps)
-    frame = build_bars(tape, duration_ns(interval), feed_latency_ns, **bars)
+    size = (
+        duration_ns(interval if isinstance(interval, str) else int(interval))
+        if kind == "time"
+        else float(interval)
+    )
+    frame = build_bars(tape, size, feed_latency_ns, kind=kind, **options)
     if other is not None:
         own = tick_mids(tape, feed_latency_ns)
-        second = tick_mids(load(other, other_steps), feed_latency_ns)
+        second = tick_mids(load(other, other_steps), feed_latency_ns, clock_of=tape)
         frame = with_second_asset(frame, second, own=own)
     return join_perpetual(frame, store, tape, feed_latency_ns)
 
@@ -159,7 +175,6 @@ def join_perpetual(
     if not instrument.is_perpetual or not len(bars):
         return bars
     first, last = (int(time) for time in to_ns(bars.index[[0, -1]]))
-    shift = tape.stats.get("local_shift_ns", 0)
 
     def known(table: str) -> pd.DataFrame | None:
         if not store.days(table, instrument.exchange, instrument.symbol):
@@ -167,7 +182,7 @@ def join_perpetual(
         rows = store.read(
             table, instrument.exchange, instrument.symbol, first - BEFORE_NS, last + 1
         )
-        return _put_on_clock(frame_of_events(rows), shift, feed_latency_ns)
+        return _put_on_clock(frame_of_events(rows), _shift(tape), feed_latency_ns)
 
     return with_perpetual(
         bars,
@@ -175,6 +190,11 @@ def join_perpetual(
         open_interest=known("open_interest"),
         liquidations=known("liquidations"),
     )
+
+
+def _shift(tape: Tape) -> int:
+    """By how much local times are later than receipts (see `mrtrade.data.tape`)."""
+    return tape.stats.get("local_shift_ns", 0)
 
 
 def _put_on_clock(rows: pd.DataFrame, shift_ns: int, latency_ns: int) -> pd.DataFrame:
