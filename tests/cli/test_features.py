@@ -6,10 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mrcore.market import SyntheticMarket
 from mrtrade import cli
+from mrtrade.data.ingest import ingest
+from mrtrade.data.parquet import ParquetStore
+from mrtrade.data.synthetic import write_lake
 from mrtrade.features import FEATURES, compute
 from mrtrade.features.candles import candle_bars
 from mrtrade.features.example import example_bars
+from mrtrade.features.market import load_bars
 
 OWN = """
 from mrtrade.features import feature
@@ -115,6 +120,45 @@ def test_compute_from_bars(mrtrade, tmp_path):
     assert narrow(out.replace(str(tmp_path), ""))
     values = pd.read_parquet(tmp_path / "f.parquet")
     pd.testing.assert_frame_equal(values, compute(bars), check_freq=False)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """A store with three minutes of a synthetic market."""
+    place = tmp_path_factory.mktemp("store")
+    market = SyntheticMarket(1, market_rate=10.0, cancel_rate=0.5, snapshot_levels=50)
+    write_lake(place / "lake", market.run(180.0), "SYNTHETIC", "BTC/USDT")
+    ingest(place / "lake", ParquetStore(place / "store"))
+    return place / "store"
+
+
+def test_compute_from_a_store(mrtrade, store, tmp_path):
+    market = ("--store", store, "--exchange", "SYNTHETIC", "--symbol", "BTC/USDT")
+    place = tmp_path / "f.parquet"
+    code, out, err = mrtrade("compute", *market, "--interval", "500ms", "--out", place)
+    assert code == 0, err
+    assert narrow(out.replace(str(tmp_path), ""))
+    assert "the bars have no second asset" in out
+    bars = load_bars(ParquetStore(store), "SYNTHETIC", "BTC/USDT", "500ms")
+    values = pd.read_parquet(place)
+    pd.testing.assert_frame_equal(values, compute(bars), check_freq=False)
+    assert values["spread_bps"].notna().all()
+    code, out, err = mrtrade("report", *market, "--features", "spread_bps,ofi_10,rsi_14")
+    assert code == 0, err
+    assert "ofi_10" in out
+    code, out, err = mrtrade(
+        "compute",
+        "--store",
+        store,
+        "--exchange",
+        "SYNTHETIC",
+        "--symbol",
+        "ETH/USDT",
+        "--out",
+        place,
+    )
+    assert code in (2, 3)
+    assert "ETH/USDT" in err
 
 
 def test_report(mrtrade, candles, tmp_path):

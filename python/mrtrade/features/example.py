@@ -7,12 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mrcore.market import SyntheticMarket
-from mrtrade.data.streams import LocalEvents
-from mrtrade.data.tape import Tape
 from mrtrade.features.columns import COLUMNS
 from mrtrade.features.rolling import Array
-from mrtrade.instruments import instrument
 
 FUNDING_BARS = 97
 """A prime, so that settlements fall together with nothing else."""
@@ -54,51 +50,6 @@ def example_bars(rows: int, seed: int = 0, interval: str = "1s") -> pd.DataFrame
     index = pd.date_range("2024-08-08 22:00", periods=rows, freq=interval, tz="UTC", name="time")
     frame = pd.DataFrame(columns, index=index.as_unit("ns"))
     return frame[[name for name in COLUMNS if name in frame]]
-
-
-def example_tape(seconds: float, seed: int = 0) -> Tape:
-    """Record a synthetic market whose messages arrive late, by a tenth of a second and more.
-
-    Returns
-    -------
-    Tape
-        With local times: each event's own delay, later where another arrives before it.
-    """
-    market = SyntheticMarket(
-        seed,
-        market_rate=10.0,
-        cancel_rate=0.5,
-        latency_ns=1e8,
-        latency_sigma=0.8,
-        snapshot_levels=50,
-    )
-    run = market.run(seconds)
-    deltas, trades = run.tape()
-    received = [run.snapshot["received_time"][:1], run.deltas["received_time"]]
-    snapshot = len(deltas[0]) - len(received[1])
-    local = np.concatenate([np.repeat(received[0], snapshot), received[1]])
-    return Tape(
-        instrument(
-            "SYNTHETIC",
-            "BTC/USDT",
-            tick_size=run.tick_size,
-            lot_size=run.lot_size,
-            maker_fee=0.0,
-            taker_fee=0.0,
-        ),
-        _known(deltas, local),
-        _known(trades, run.trades["received_time"]),
-        int(deltas[0][0]),
-        int(deltas[0][-1]),
-        seeded=True,
-        stats={},
-        fingerprint="",
-    )
-
-
-def _known(events: tuple[Any, ...], local: Any) -> LocalEvents:
-    time, side, tick, lots = events
-    return LocalEvents(time, side, tick, lots, np.maximum.accumulate(np.maximum(local, time + 1)))
 
 
 def _book(rng: np.random.Generator, bid: Array) -> dict[str, Any]:

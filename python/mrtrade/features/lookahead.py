@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -26,13 +26,12 @@ import numpy as np
 import pandas as pd
 
 from mrtrade.clock import NS_PER_MS, to_ns
-from mrtrade.data.streams import LocalEvents
 from mrtrade.data.tape import Tape
 from mrtrade.errors import ConfigError, MrTradeError
-from mrtrade.features.bars import build_bars
 from mrtrade.features.columns import COLUMNS
 from mrtrade.features.compute import FeatureStream, columns_of
-from mrtrade.features.example import example_bars, example_tape
+from mrtrade.features.example import example_bars
+from mrtrade.features.recording import Recording, make_recording
 from mrtrade.features.registry import get
 from mrtrade.features.rolling import Array
 from mrtrade.features.users import located
@@ -203,6 +202,12 @@ class _Subject(NamedTuple):
             )
         return values
 
+    def read(self, bars: pd.DataFrame) -> pd.DataFrame:
+        """Return the columns that it reads, as far as that is known."""
+        if self.own:
+            return bars
+        return bars[[name for name in FeatureStream([self.name]).columns if name in bars]]
+
     def on_recording(self) -> _Subject:
         """Return it with a window that a short recording fills."""
         if self.function is not None:
@@ -237,7 +242,7 @@ def _check(subject: _Subject, given: pd.DataFrame | None, seed: int) -> Verdict:
         "received": lambda: _received(subject.on_recording(), seed)
     }
     if not subject.reads_tape:
-        bars = _bars(subject, seed) if given is None else given
+        bars = subject.read(_bars(subject, seed) if given is None else given)
         try:
             whole = _whole(subject, bars)
         except _NoValueError as why:
@@ -319,34 +324,21 @@ _CHANGES = {"truncate": _truncate, "scramble": _scramble, "blank": _blank}
 
 
 @lru_cache(maxsize=2)
-def _recording(seed: int) -> tuple[Tape, pd.DataFrame]:
-    tape = example_tape(RECORDED_S, seed)
-    return tape, build_bars(tape, RECORDED_BAR_NS)
+def _recording(seed: int) -> tuple[Recording, pd.DataFrame]:
+    recording = make_recording(RECORDED_S, seed)
+    return recording, recording.bars(RECORDED_BAR_NS)
 
 
 @lru_cache(maxsize=64)
-def _rerecorded(seed: int, after_ns: int) -> tuple[Tape, pd.DataFrame]:
-    """Return the recording with other events, later, for all that arrives after a time."""
-    tape, _ = _recording(seed)
-    rng = np.random.default_rng(seed)
-
-    def other(events: Any) -> LocalEvents:
-        late = events.local > after_ns
-        count = int(late.sum())
-        tick, lots, local = (one.copy() for one in (events.tick, events.lots, events.local))
-        tick[late] += rng.integers(-3, 4, count).astype(tick.dtype)
-        lots[late] = np.where(events.side[late] == 0, 0, rng.integers(1, 10**5, count))
-        local[late] += rng.exponential(1e9, count).astype(np.int64)
-        return LocalEvents(events.time, events.side, tick, lots, np.maximum.accumulate(local))
-
-    changed = replace(tape, deltas=other(tape.deltas), trades=other(tape.trades))
-    return changed, build_bars(changed, RECORDED_BAR_NS)
+def _recorded_after(seed: int, time_ns: int) -> _Given:
+    changed = _recording(seed)[0].after(time_ns, seed)
+    return changed.bars(RECORDED_BAR_NS), changed.tape
 
 
 def _received(subject: _Subject, seed: int) -> Leak | None:
-    tape, bars = _recording(seed)
+    recording, bars = _recording(seed)
     try:
-        whole = _whole(subject, bars, tape)
+        whole = _whole(subject, bars, recording.tape)
     except ConfigError as error:
         if subject.reads_tape:
             raise
@@ -354,8 +346,7 @@ def _received(subject: _Subject, seed: int) -> Leak | None:
     ends = to_ns(bars.index)
 
     def altered(t: int) -> _Given:
-        changed, other = _rerecorded(seed, int(ends[t]))
-        return other, changed
+        return _recorded_after(seed, int(ends[t]))
 
     world = _World(subject, bars.index, whole, altered)
     return _first("received", world, _cuts(whole, FEW_CUTS))
