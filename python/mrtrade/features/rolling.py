@@ -123,6 +123,8 @@ class Rolling:
 
     def lag(self, x: Series, bars: int) -> Array:
         """Return the values of `bars` bars before; NaN where there was none."""
+        if bars == 0:
+            return self._bars[x] if isinstance(x, str) else x
         lagged: Array = self._run(RollingLag, (bars,), x)
         return lagged
 
