@@ -202,7 +202,7 @@ def test_the_bar_is_to_be_known():
 
 def test_without_arch(monkeypatch):
     monkeypatch.setitem(sys.modules, "arch.unitroot", None)
-    with pytest.raises(ConfigError, match=r'pip install "mrtrade\[research\]"'):
+    with pytest.raises(ConfigError, match=r"pip install 'mrtrade\[research\]'"):
         calculate_half_life(np.arange(100.0), "1s", log=False)
 
 

@@ -210,5 +210,9 @@ def test_fair_values(bars):
     assert got["vwap"].isna().all()
     assert list(got.attrs["reasons"]) == ["vwap"]
     assert "'notional'" in got.attrs["reasons"]["vwap"]
+    whole = calculate_fair_value_deviations(bars)
+    assert list(whole) == ["vwap", "ema", "funding_parity", "microprice"]
+    assert whole.iloc[299:].notna().all(axis=None)
+    assert whole.attrs["reasons"] == {}
     with pytest.raises(ConfigError, match="vwap, session_vwap"):
         calculate_fair_value_deviations(bars, ["twap"])

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from statistics import NormalDist
+from types import ModuleType
 from typing import Any, Literal
 
 import numpy as np
@@ -16,6 +17,7 @@ import pandas as pd
 
 from mrtrade.clock import to_ns
 from mrtrade.errors import ConfigError, DataError
+from mrtrade.features.extras import need
 
 Gate = Literal["adf", "variance_ratio", "both"]
 LN2 = math.log(2.0)
@@ -169,7 +171,7 @@ def calculate_half_life(
     Raises
     ------
     ConfigError
-        If the length of a bar is not known, or arch is not installed.
+        If the length of a bar is not known, or the extra ``research`` is not installed.
     DataError
         If prices are missing, not positive under `log`, out of order, or fewer than 30.
 
@@ -191,7 +193,7 @@ def calculate_half_life(
         raise DataError(
             "too few prices for a half-life", value=len(values), expected=f">= {FEWEST}"
         )
-    tests = _unit_root_tests()
+    tests = need("arch.unitroot")  # takes 3 s
     n = len(values) - 1
     found: dict[str, Any] = dict.fromkeys(
         (
@@ -263,16 +265,6 @@ def _regular(
     return filled, length, int(missing.sum())
 
 
-def _unit_root_tests() -> tuple[Any, Any]:
-    try:
-        from arch.unitroot import ADF, VarianceRatio  # takes 3 s
-    except ImportError:
-        raise ConfigError(
-            "tests for a unit root need arch", remedy='pip install "mrtrade[research]"'
-        ) from None
-    return ADF, VarianceRatio
-
-
 def _life(phi: float) -> float:
     """Return the half-life of a slope in bars: infinite from 1 on, NaN below 0."""
     if phi >= 1.0:
@@ -320,12 +312,11 @@ def _invert(phi: float, error: float, n: int) -> tuple[float, tuple[float, float
 
 
 def _test(
-    x: npt.NDArray[np.float64], tests: tuple[Any, Any], lags: int | None, q: int
+    x: npt.NDArray[np.float64], tests: ModuleType, lags: int | None, q: int
 ) -> dict[str, Any]:
-    fuller, ratio = tests
     most = min(MOST_LAGS, int(12.0 * (len(x) / 100.0) ** 0.25))  # Schwert's, but bounded
-    adf = fuller(x, lags=lags, trend="c", method="aic", max_lags=most)
-    walk = ratio(x, lags=q, trend="c", robust=True, debiased=True)
+    adf = tests.ADF(x, lags=lags, trend="c", method="aic", max_lags=most)
+    walk = tests.VarianceRatio(x, lags=q, trend="c", robust=True, debiased=True)
     return {
         "adf_t": float(adf.stat),
         "adf_p": float(adf.pvalue),
