@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 
 from . import twin
 from .volatility import returns, seconds
@@ -215,3 +216,26 @@ def spread_measures(bars, n, stem):
     }[stem]
     total, traded = sums(bars, (amount, volume), n)
     return 1e4 * total / traded / bars["mid"]
+
+
+@twin("edge_spread_bps")
+def edge_spread_bps(bars, n):
+    """The estimator as the paper states it, window by window."""
+    prices = np.log(bars[["mid_open", "mid_high", "mid_low", "mid"]].to_numpy())
+    out = np.full(len(bars), np.nan)
+    for t in range(n - 1, len(bars)):
+        now, before = prices[t - n + 2 : t + 1].T, prices[t - n + 1 : t].T
+        o, h, low, c1 = *now[:3], before[3]
+        m, m1 = (h + low) / 2, (before[1] + before[2]) / 2
+        r1, r2, r3, r4, r5 = m - o, o - m1, m - c1, c1 - m1, o - c1
+        tau = (h != low) | (low != c1)
+        po = (tau & (o != h)).mean() + (tau & (o != low)).mean()
+        pc = (tau & (c1 != before[1])).mean() + (tau & (c1 != before[2])).mean()
+        if tau.sum() < 2 or po == 0 or pc == 0 or np.isnan(now).any():
+            continue
+        d1, d3, d5 = (r - r.mean() / tau.mean() * tau for r in (r1, r3, r5))
+        x1 = -4 / po * d1 * r2 - 4 / pc * d3 * r4
+        x2 = -4 / po * d1 * r5 - 4 / pc * d5 * r4
+        v1, v2 = x1.var(), x2.var()
+        out[t] = 1e4 * np.sqrt(abs((v2 * x1.mean() + v1 * x2.mean()) / (v1 + v2)))
+    return pd.Series(out, bars.index)
