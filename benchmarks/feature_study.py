@@ -72,9 +72,7 @@ def study(bars: dict[str, pd.DataFrame], horizons: list[int], unit: str) -> None
     for name, frame in bars.items():
         out = compute(frame)
         features[name] = out.drop(columns=[*out.attrs["reasons"]])
-    common = [
-        name for name in FEATURES if all(name in frame for frame in features.values())
-    ]
+    common = [name for name in FEATURES if all(name in frame for frame in features.values())]
     after = {name: forward_returns(frame["mid"], horizons) for name, frame in bars.items()}
     found = analyze_feature_correlations(
         {name: frame[common] for name, frame in features.items()}, after

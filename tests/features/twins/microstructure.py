@@ -1,5 +1,6 @@
 import numpy as np
 import pandas as pd
+from scipy.stats import norm
 
 from . import twin
 from .volatility import returns, seconds
@@ -239,3 +240,33 @@ def edge_spread_bps(bars, n):
         v1, v2 = x1.var(), x2.var()
         out[t] = 1e4 * np.sqrt(abs((v2 * x1.mean() + v1 * x2.mean()) / (v1 + v2)))
     return pd.Series(out, bars.index)
+
+
+@twin("vpin_cdf")
+def vpin_cdf(bars, n):
+    def rank(window):
+        others, last = window[:-1], window[-1]
+        return ((others < last).sum() + 0.5 * (others == last).sum()) / (n - 1)
+
+    return bars["vpin"].rolling(n).apply(rank, raw=True)
+
+
+@twin("vpin_bulk")
+def vpin_bulk(bars, n):
+    """Bucket by bucket, with a queue of what is still to be put into one."""
+    bucket = 5 * bars["volume"].iloc[:n].mean()
+    rest = bars.iloc[n:]
+    rest = rest[rest["volume"] > 0]  # a bar that did not trade is passed over
+    change = rest["mid"].diff()
+    sd = change.shift().rolling(n).std()
+    share = 2 * norm.cdf(change / sd) - 1
+    out, full, filled, signed = {}, [], 0.0, 0.0
+    for time, of_bar, volume in zip(rest.index, share, rest["volume"], strict=True):
+        while volume > 0 and np.isfinite(of_bar):
+            part = min(volume, bucket - filled)
+            filled, signed, volume = filled + part, signed + of_bar * part, volume - part
+            if filled >= bucket * (1 - 1e-12):
+                full.append(abs(signed) / bucket)
+                filled = signed = 0.0
+        out[time] = np.mean(full[-50:]) if len(full) >= 50 else np.nan
+    return pd.Series(out).reindex(bars.index).ffill()
