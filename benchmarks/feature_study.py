@@ -73,32 +73,44 @@ def study(bars: dict[str, pd.DataFrame], horizons: list[int], unit: str) -> None
         out = compute(frame)
         features[name] = out.drop(columns=[*out.attrs["reasons"]])
     common = [name for name in FEATURES if all(name in frame for frame in features.values())]
+    features = {name: frame[common] for name, frame in features.items()}
     after = {name: forward_returns(frame["mid"], horizons) for name, frame in bars.items()}
-    found = analyze_feature_correlations(
-        {name: frame[common] for name, frame in features.items()}, after
-    )
+    found = analyze_feature_correlations(features, after)
     rows = ", ".join(f"{name} {len(frame):,}" for name, frame in bars.items())
-    print(f"\nBars: {rows}. {len(common)} features x {len(horizons)} horizons.\n")
+    print(f"\nBars: {rows}. {len(common)} features x {len(horizons)} horizons.")
     table = found.table[found.table["reason"] == ""]
-    sure = table[table["rank_ic_p_adj"] < 0.05].groupby("returns").size()
-    spread = {h: 1e4 * pd.concat([one[h] for one in after.values()]).std() for h in horizons}
+    parts = found.by_symbol if len(bars) > 1 else found.by_month
     for h in horizons:
         of_h = table[table["returns"] == h]
         order = of_h["rank_ic_t"].abs().sort_values(ascending=False)
+        best = of_h.loc[order.index[:TOP]]
+        late = a_bar_late(features, after, [*best["feature"]], h)
+        spread = 1e4 * pd.concat([one[h] for one in after.values()]).std()
+        sure = int((of_h["rank_ic_p_adj"] < 0.05).sum())
         print(
-            f"**{h} {unit}**: sd of the return {spread[h]:.1f} bps; {sure.get(h, 0)} of {len(of_h)}"
-            f" with p < 5 % after correction; median |rank IC| {of_h['rank_ic'].abs().median():.4f}"
+            f"\n**{h} {unit}**: the return has sd {spread:.1f} bps; of {len(of_h)} features "
+            f"{sure} have p < 5 % after correction; median |rank IC| "
+            f"{of_h['rank_ic'].abs().median():.4f}.\n"
         )
-        print("\n| feature | rank IC | t | p, corrected | IC | months | worth, bps |")
-        print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
-        for row in of_h.loc[order.index[:TOP]].itertuples():
-            months = "" if pd.isna(row.sign_stability) else f"{100 * row.sign_stability:.0f} %"
+        print("| feature | n | rank IC | t | p, corrected | same sign | a bar late | IC | worth |")
+        print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+        for row in best.itertuples():
+            each = parts.loc[(row.feature, h)].dropna()
+            same = "" if len(each) < 2 else f"{(each * row.rank_ic > 0).sum()} of {len(each)}"
             print(
-                f"| `{row.feature}` | {row.rank_ic:+.4f} | {row.rank_ic_t:+.1f} "
-                f"| {row.rank_ic_p_adj:.2g} | {row.ic:+.4f} | {months} "
-                f"| {abs(row.ic) * spread[h]:.2f} |"
+                f"| `{row.feature}` | {row.n:,} | {row.rank_ic:+.4f} | {row.rank_ic_t:+.1f} "
+                f"| {row.rank_ic_p_adj:.1g} | {same} | {late[row.feature]:+.4f} | {row.ic:+.4f} "
+                f"| {abs(row.ic) * spread:.2f} |"
             )
-        print()
+
+
+def a_bar_late(features: dict, after: dict, names: list[str], horizon: int) -> pd.Series:
+    """Rank ICs of features that one acts on when the next bar has ended."""
+    late = {name: frame[names].shift(1) for name, frame in features.items()}
+    found = analyze_feature_correlations(
+        late, {name: one[[horizon]] for name, one in after.items()}
+    )
+    return found.table.set_index("feature")["rank_ic"]
 
 
 def half_lives(lake: Path) -> None:
