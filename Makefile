@@ -20,7 +20,7 @@ SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-fra
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: help demo test lint typecheck bench bench-check bench-pages instructions \
+.PHONY: help demo test lint typecheck reference bench bench-check bench-pages instructions \
 	instructions-record checked asan fuzz wheel dev clean
 
 help:  ## this list
@@ -42,6 +42,9 @@ lint: .venv/.package .venv/.lint  ## ruff, cython-lint, codespell, import contra
 typecheck: .venv/.package .venv/.test .venv/.lint  ## mypy --strict on mrtrade, stubtest on mrcore
 	$(BIN)/mypy
 	MYPYPATH=python:src $(BIN)/python -m mypy.stubtest $(STUBBED) --allowlist tests/stubtest_allow.txt
+
+reference: .venv/.package  ## write docs/features.md from the register
+	$(BIN)/python -m mrtrade.features.reference docs/features.md
 
 bench: .venv/.package .venv/.bench  ## time the benchmarks here; BENCH=book chooses
 	cd benchmarks && ../$(BIN)/asv machine --yes >/dev/null && \

@@ -67,7 +67,7 @@ def _correlation(roll: Rolling, y: str, x: str, window: int) -> Array:
 
 def lagged_return_bps(bars: Bars, roll: Rolling, *, lag: int) -> Array:
     """Return of the second asset over a late bar: what ours may still follow."""
-    return BPS * roll.lag("other_return", lag)
+    return BPS * (roll.lag("other_return", lag) if lag else bars["other_return"])
 
 
 for _lag in (0, 1, 2, 5):

@@ -14,16 +14,19 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from mrtrade.features import mean_reversion, microstructure, temporal, volatility
+from mrtrade.features import funding, mean_reversion, microstructure, temporal, volatility
 from mrtrade.features.registry import Function, feature
 from mrtrade.features.rolling import Array, Bars, Rolling
 
 #: Whose features are the parts; they have to be registered first.
-MADE_OF = (mean_reversion, microstructure, temporal, volatility)
+MADE_OF = (funding, mean_reversion, microstructure, temporal, volatility)
 
 FAMILY = "interactions"
 BPS = 1e4
 REACH = 3.0
+
+#: Wilder's limit of ADX, above which there is a trend.
+TREND = 25.0
 
 #: The long window of a part that is measured against its own level, in short ones.
 LONG = 10
@@ -356,6 +359,33 @@ def zscore_calm(bars: Bars, roll: Rolling, *, window: int) -> Array:
 
 
 @interaction(
+    "zscore_ranging",
+    inputs=("zscore_{window}", "adx_14"),
+    formula="s(zscore_n) where adx_14 < 25, else 0",
+    edge="NaN: flat window; 0: the gate is shut",
+    source="the limit is Wilder's, 1978",
+    windows=(60, 300),
+)
+def zscore_ranging(bars: Bars, roll: Rolling, *, window: int) -> Array:
+    """Distance of the mid, as long as there is no trend."""
+    trend = bars["adx_14"]
+    return squash(bars[f"zscore_{window}"]) * np.where(np.isnan(trend), np.nan, trend < TREND)
+
+
+@interaction(
+    "zscore_walk",
+    inputs=("zscore_{window}", "variance_ratio_{window}"),
+    formula="s(zscore_n) (1 - variance_ratio_n)",
+    edge="NaN: flat window",
+    source="Lo & MacKinlay 1988",
+    windows=(300,),
+)
+def zscore_walk(bars: Bars, roll: Rolling, *, window: int) -> Array:
+    """Distance of the mid, if it has been coming back; the other way round if it trends."""
+    return squash(bars[f"zscore_{window}"]) * (1.0 - bars[f"variance_ratio_{window}"])
+
+
+@interaction(
     "zscore_volume",
     inputs=("zscore_{window}", "volume_rel_{window}"),
     formula="s(zscore_n) tanh(ln(volume_rel_n))",
@@ -411,6 +441,31 @@ def range_trades(bars: Bars, roll: Rolling, *, window: int) -> Array:
     """Whether takers push the mid further to the end of its range: above 0 they do."""
     place = 2.0 * bars[f"range_position_{window}"] - 1.0
     return place * bars[f"trade_imbalance_{window}"]
+
+
+@interaction(
+    "funding_basis",
+    inputs=("funding_z_{window}", "basis_z_{window}"),
+    formula="s(funding_z_n) s(basis_z_n)",
+    edge="NaN: the rate did not change in the window, or no index price is known",
+    sparse=True,
+    windows=(1800,),
+)
+def funding_basis(bars: Bars, roll: Rolling, *, window: int) -> Array:
+    """Whether the perpetual is as dear as it is to hold: above 0 both are high, or both low."""
+    return squash(bars[f"funding_z_{window}"]) * squash(bars[f"basis_z_{window}"])
+
+
+@interaction(
+    "zscore_basis",
+    inputs=("zscore_{window}", "basis_z_{window}"),
+    formula="s(zscore_n) s(basis_z_n)",
+    edge="NaN: flat window, or no index price is known",
+    windows=(300,),
+)
+def zscore_basis(bars: Bars, roll: Rolling, *, window: int) -> Array:
+    """Whether the perpetual has left its mean ahead of the index: above 0 it has."""
+    return squash(bars[f"zscore_{window}"]) * squash(bars[f"basis_z_{window}"])
 
 
 @feature(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mrcore.flow import BulkVPIN
 from mrcore.rolling import RollingMax, RollingMean, RollingMin, RollingOLS, RollingVariance
 from mrcore.rolling_column import RollingLag
 from mrcore.rolling_dfa import RollingDFA
@@ -256,6 +257,15 @@ class Rolling:
         plus, minus, adx = self._run(WilderADX, (window,), high, low, close)
         return plus, minus, adx
 
+    def bulk_vpin(self, price: Series, volume: Series, window: int) -> Array:
+        """Return VPIN by bulk classification, in buckets of the volume of five first bars.
+
+        The bucket is five times the mean volume of the first `window` bars; these are not put into
+        buckets, and changes of the price are measured by those of `window` bars.
+        """
+        vpin: Array = self._run(_BulkVpin, (window,), price, volume)
+        return vpin
+
 
 class _Before:
     """The time before each."""
@@ -288,3 +298,33 @@ class _DaySum:
             np.cumsum(out[first:last], out=out[first:last])
         self._day, self._total = day[-1], out[-1]
         return out
+
+
+class _BulkVpin:
+    """VPIN by bulk classification, whose bucket is what the first bars say: a past of all."""
+
+    BARS_A_BUCKET = 5
+    BUCKETS = 50
+
+    def __init__(self, window: int) -> None:
+        self._window = window
+        self._seen = 0
+        self._volume = 0.0
+        self._vpin: BulkVPIN | None = None
+
+    def batch(self, price: Array, volume: Array) -> Array:
+        out = np.full(len(price), np.nan)
+        row = 0
+        while self._vpin is None and row < len(price):
+            self._calibrate(float(volume[row]))
+            row += 1
+        if self._vpin is not None:
+            out[row:] = self._vpin.batch(price[row:], volume[row:])
+        return out
+
+    def _calibrate(self, volume: float) -> None:
+        self._seen += 1
+        self._volume += volume if 0.0 < volume < np.inf else 0.0
+        if self._seen >= self._window and self._volume > 0.0:
+            bucket = self.BARS_A_BUCKET * self._volume / self._seen
+            self._vpin = BulkVPIN(bucket, self.BUCKETS, self._window)

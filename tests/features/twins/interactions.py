@@ -129,6 +129,27 @@ def zscore_calm(bars, n):
     return zscore(bars, n).where(ratio < 1, 0.0).where(ratio.notna())
 
 
+@twin("zscore_ranging")
+def zscore_ranging(bars, n):
+    trend = part("adx")(bars, 14)
+    return zscore(bars, n).where(trend < 25, 0.0).where(trend.notna())
+
+
+@twin("zscore_walk")
+def zscore_walk(bars, n):
+    return zscore(bars, n) * (1 - part("variance_ratio")(bars, n))
+
+
+@twin("funding_basis")
+def funding_basis(bars, n):
+    return s(part("funding_z")(bars, n)) * s(part("basis_z")(bars, n))
+
+
+@twin("zscore_basis")
+def zscore_basis(bars, n):
+    return zscore(bars, n) * s(part("basis_z")(bars, n))
+
+
 @twin("zscore_volume")
 def zscore_volume(bars, n):
     relative = part("volume_rel")(bars, n)

@@ -96,6 +96,42 @@ def vpin_z(bars: Bars, roll: Rolling, *, window: int) -> Array:
 
 
 @feature(
+    "vpin_cdf",
+    family=FAMILY,
+    unit="0..1",
+    inputs=("vpin",),
+    formula="(values below + half of the others equal) / (n - 1), of vpin over n bars",
+    edge="1/2: flat window",
+    source="as vpin: the paper's distribution function, of the past alone",
+    lookback=lambda n: n - 1,
+    warmup=lambda n: n - 1,
+    windows=(600,),
+)
+def vpin_cdf(bars: Bars, roll: Rolling, *, window: int) -> Array:
+    """Share of its recent past that flow toxicity exceeds."""
+    return roll.rank("vpin", window)
+
+
+@feature(
+    "vpin_bulk",
+    family=FAMILY,
+    unit="0..1",
+    inputs=("mid", "volume"),
+    formula="VPIN of 50 buckets, buy share Phi(change of the mid / sd of the n before); a bucket "
+    "is 5 times the mean volume of the first n bars",
+    edge="NaN: buckets not full; 0.21 where nothing is informed; hangs on where the bars begin",
+    source="Easley, Lopez de Prado & O'Hara 2012; 2016",
+    lookback=None,
+    warmup=lambda n: 2 * n + 1,
+    sparse=True,
+    windows=(300,),
+)
+def vpin_bulk(bars: Bars, roll: Rolling, *, window: int) -> Array:
+    """Flow toxicity of bars whose takers are not known; little is left beside volatility."""
+    return roll.bulk_vpin("mid", "volume", window)
+
+
+@feature(
     "trade_intensity",
     family=FAMILY,
     unit="1/s",
