@@ -174,6 +174,7 @@ def _scene(config: BacktestConfig, store: Store, strategy: Strategy) -> Scene:
     from mrtrade.data.funding import funding_rates
     from mrtrade.data.tape import find_instrument, load_tape
     from mrtrade.features.bars import build_bars
+    from mrtrade.features.market import join_perpetual
 
     terms = find_instrument(store, config.exchange, config.symbol, **config.instrument_overrides())
     if terms.inverse and "capital" not in config.model_fields_set:
@@ -189,6 +190,7 @@ def _scene(config: BacktestConfig, store: Store, strategy: Strategy) -> Scene:
     base_ns = max(config.latency.feed_ns, 1) if recorded else None
     tape = load_tape(store, terms, config.start, config.end, base_latency_ns=base_ns)
     bars = build_bars(tape, config.bar_ns, config.latency.feed_ns)
+    bars = join_perpetual(bars, store, tape, config.latency.feed_ns)
     rates = funding_rates(store, terms, tape.start_ns, int(to_ns(bars.index)[-1]))
     if not config.transaction_costs.funding:
         rates = rates.iloc[:0]
