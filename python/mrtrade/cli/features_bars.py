@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 FileOption = Annotated[
     Path | None,
-    typer.Option("--file", help="Parquet in place of the store: candles with a column start, or bars."),
+    typer.Option("--file", help="Parquet, not a store: candles with their start, or bars."),
 ]
 StoreOption = Annotated[str, typer.Option(help="Folder, or address, of the store.")]
 ExchangeOption = Annotated[str | None, typer.Option(help="Such as BINANCE_FUTURES.")]
