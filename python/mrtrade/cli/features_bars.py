@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 FileOption = Annotated[
     Path | None,
-    typer.Option("--file", help="Parquet of candles, or of bars, in place of the store."),
+    typer.Option("--file", help="Parquet, not a store: candles with their start, or bars."),
 ]
 StoreOption = Annotated[str, typer.Option(help="Folder, or address, of the store.")]
 ExchangeOption = Annotated[str | None, typer.Option(help="Such as BINANCE_FUTURES.")]
