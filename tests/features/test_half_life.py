@@ -180,6 +180,8 @@ def test_gaps():
     [
         (lambda x: x.iloc[:20], "too few prices for a half-life, was 20; expected >= 30"),
         (lambda x: x.iloc[::-1], "row 1: prices are not in time order"),
+        (lambda x: x.iloc[[0, 1, 1, 2]], "row 2: prices are not in time order"),
+        (lambda x: x.iloc[[0, 1, 2, 90]], r"87 of 91 bars have no price.*name the length"),
         (lambda x: x - 100, "pass log=False for a spread"),
         (lambda x: x.where(x.index != x.index[3], np.inf), "row 3: a price is infinite"),
         (lambda x: x.where(x.index != x.index[0], np.nan), "row 0: 1 of 101 bars"),
@@ -198,6 +200,19 @@ def test_what_it_refuses(change, says):
 def test_the_bar_is_to_be_known():
     with pytest.raises(ConfigError, match='bar="5min"'):
         calculate_half_life(np.arange(100.0))
+
+
+def test_words():
+    for choice in ({"gaps": "fill"}, {"gate": "kpss"}):
+        with pytest.raises(ConfigError, match=r"no such choice, was .(fill|kpss)"):
+            calculate_half_life(np.arange(100.0), "1s", **choice)
+
+
+@pytest.mark.parametrize("unit", ["s", "us", "ns"])
+def test_any_unit_of_time(unit):
+    prices = series(100 + paths(5, 100, 1, 1)[0])
+    got = calculate_half_life(prices.set_axis(prices.index.as_unit(unit)))
+    assert got.bar == pd.Timedelta("5min")
 
 
 def test_without_arch(monkeypatch):
