@@ -226,3 +226,20 @@ def test_critical_values(n):
     assert dickey_fuller_5(n) == pytest.approx(
         mackinnoncrit(N=1, regression="c", nobs=n)[1], abs=1e-4
     )
+
+
+@pytest.mark.shared
+def test_bitcoin(shared_data):
+    """Two years of five-minute bars do not revert; what is left of an average of a day does."""
+    path = shared_data / "lake" / "ohlcv" / "BINANCE_BTC-USDT_5m.parquet"
+    close = pd.read_parquet(path).set_index("start")["close"]["2023":"2024"]
+    with pytest.raises(DataError, match="304 of 210,528 bars have no price"):
+        calculate_half_life(close)
+    got = calculate_half_life(close, gaps="carry", lags=4)
+    assert not got.reverts
+    assert got.minutes == pytest.approx(407_634, rel=1e-3)  # 283 days, of 731
+    assert got.minutes_interval[1] == np.inf
+    log = np.log(close.resample("5min").ffill())
+    gap = calculate_half_life(log - log.ewm(span=288, adjust=False).mean(), log=False, lags=4)
+    assert gap.reverts
+    assert gap.minutes == pytest.approx(466.4, rel=1e-3)
