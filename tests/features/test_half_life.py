@@ -180,6 +180,8 @@ def test_gaps():
     [
         (lambda x: x.iloc[:20], "too few prices for a half-life, was 20; expected >= 30"),
         (lambda x: x.iloc[::-1], "row 1: prices are not in time order"),
+        (lambda x: x.iloc[[0, 1, 1, 2]], "row 2: prices are not in time order"),
+        (lambda x: x.iloc[[0, 1, 2, 90]], r"87 of 91 bars have no price.*name the length"),
         (lambda x: x - 100, "pass log=False for a spread"),
         (lambda x: x.where(x.index != x.index[3], np.inf), "row 3: a price is infinite"),
         (lambda x: x.where(x.index != x.index[0], np.nan), "row 0: 1 of 101 bars"),
@@ -200,6 +202,19 @@ def test_the_bar_is_to_be_known():
         calculate_half_life(np.arange(100.0))
 
 
+def test_words():
+    for choice in ({"gaps": "fill"}, {"gate": "kpss"}):
+        with pytest.raises(ConfigError, match=r"no such choice, was .(fill|kpss)"):
+            calculate_half_life(np.arange(100.0), "1s", **choice)
+
+
+@pytest.mark.parametrize("unit", ["s", "us", "ns"])
+def test_any_unit_of_time(unit):
+    prices = series(100 + paths(5, 100, 1, 1)[0])
+    got = calculate_half_life(prices.set_axis(prices.index.as_unit(unit)))
+    assert got.bar == pd.Timedelta("5min")
+
+
 def test_without_arch(monkeypatch):
     monkeypatch.setitem(sys.modules, "arch.unitroot", None)
     with pytest.raises(ConfigError, match=r"pip install 'mrtrade\[research\]'"):
@@ -211,3 +226,20 @@ def test_critical_values(n):
     assert dickey_fuller_5(n) == pytest.approx(
         mackinnoncrit(N=1, regression="c", nobs=n)[1], abs=1e-4
     )
+
+
+@pytest.mark.shared
+def test_bitcoin(shared_data):
+    """Two years of five-minute bars do not revert; what is left of an average of a day does."""
+    path = shared_data / "lake" / "ohlcv" / "BINANCE_BTC-USDT_5m.parquet"
+    close = pd.read_parquet(path).set_index("start")["close"]["2023":"2024"]
+    with pytest.raises(DataError, match="304 of 210,528 bars have no price"):
+        calculate_half_life(close)
+    got = calculate_half_life(close, gaps="carry", lags=4)
+    assert not got.reverts
+    assert got.minutes == pytest.approx(407_634, rel=1e-3)  # 283 days, of 731
+    assert got.minutes_interval[1] == np.inf
+    log = np.log(close.resample("5min").ffill())
+    gap = calculate_half_life(log - log.ewm(span=288, adjust=False).mean(), log=False, lags=4)
+    assert gap.reverts
+    assert gap.minutes == pytest.approx(466.4, rel=1e-3)

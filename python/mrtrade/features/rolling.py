@@ -291,10 +291,10 @@ class _DaySum:
             return x
         day = (time - 1) // _DAY_NS
         out = np.where(np.isnan(x), 0.0, x)
-        begins = [0, *(np.flatnonzero(day[1:] != day[:-1]) + 1), len(x)]
         if day[0] == self._day:
             out[0] += self._total
-        for first, last in pairwise(begins):
+        turns = np.flatnonzero(np.diff(day)) + 1 if day[0] != day[-1] else ()
+        for first, last in pairwise([0, *turns, len(x)]):
             np.cumsum(out[first:last], out=out[first:last])
         self._day, self._total = day[-1], out[-1]
         return out

@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 from statistics import NormalDist
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ from mrtrade.errors import ConfigError, DataError
 from mrtrade.features.extras import need
 
 Gate = Literal["adf", "variance_ratio", "both"]
+Gaps = Literal["refuse", "carry"]
 LN2 = math.log(2.0)
 
 #: Fewest prices: below, the critical values do not hold.
@@ -138,7 +139,7 @@ def calculate_half_life(
     bar: str | pd.Timedelta | None = None,
     *,
     log: bool = True,
-    gaps: Literal["refuse", "carry"] = "refuse",
+    gaps: Gaps = "refuse",
     gate: Gate = "adf",
     alpha: float = 0.05,
     lags: int | None = None,
@@ -171,14 +172,19 @@ def calculate_half_life(
     Raises
     ------
     ConfigError
-        If the length of a bar is not known, or the extra ``research`` is not installed.
+        If the length of a bar is not known, a word is none of those above, or the extra
+        ``research`` is not installed.
     DataError
-        If prices are missing, not positive under `log`, out of order, or fewer than 30.
+        If prices are missing, not positive under `log`, out of order, or fewer than 30; if most
+        bars have none.
 
     Examples
     --------
     >>> print(calculate_half_life(candles["close"]["2023":"2024"]))     # doctest: +SKIP
     """
+    for word, words in ((gaps, get_args(Gaps)), (gate, get_args(Gate))):
+        if word not in words:
+            raise ConfigError("no such choice", value=word, expected=", ".join(words))
     values, length, carried = _regular(prices, bar, gaps)
     if log:
         if not (values > 0.0).all():
@@ -246,7 +252,13 @@ def _regular(
                 expected=f"multiples of {length}",
                 remedy="resample the prices, or name the bar",
             )
-        whole = np.full(int(steps.sum() // length.value) + 1, np.nan)
+        count = int(steps.sum() // length.value) + 1
+        if count > 2 * len(values):
+            raise DataError(
+                f"{count - len(values):,} of {count:,} bars have no price",
+                remedy=f"name the length of a bar, if it is not {length}",
+            )
+        whole = np.full(count, np.nan)
         whole[np.r_[0, np.cumsum(steps // length.value)]] = values
         values = whole
     elif length is None:

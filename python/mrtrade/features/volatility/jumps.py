@@ -94,7 +94,8 @@ def jump_flag(bars: Bars, roll: Rolling, *, window: int) -> Array:
 def jump_share(bars: Bars, roll: Rolling, *, window: int) -> Array:
     """Share of the realised variance that came by jumps."""
     total, bipower, _, _, _ = roll.jump("log_return", window)
-    return bars[f"jump_flag_{window}"] * (1.0 - bipower / total)
+    flag = bars[f"jump_flag_{window}"]
+    return np.where(flag == 1.0, 1.0 - bipower / total, flag)
 
 
 @feature(

@@ -15,6 +15,8 @@ from mrtrade.features.rolling import Array, Bars, Rolling
 from mrtrade.features.volatility.realized import FAMILY, annualized
 
 LN2 = math.log(2.0)
+#: A mid and the extreme that it set may differ by their rounding.
+ROUNDING = 1e-9
 BAD = "NaN: a bar whose open or close is outside its range; low where the mid changed seldom"
 
 
@@ -27,15 +29,15 @@ def log_open(bars: Bars, roll: Rolling) -> Array:
 @derived("log_high", unit="ln quote", inputs=("mid_high", "mid_open", "mid"))
 def log_high(bars: Bars, roll: Rolling) -> Array:
     """Logarithm of the bar's high; NaN below open or close."""
-    high = bars["mid_high"]
-    return np.log(np.where(high >= np.maximum(bars["mid_open"], bars["mid"]), high, np.nan))
+    high, top = bars["mid_high"], np.maximum(bars["mid_open"], bars["mid"])
+    return np.log(np.where(high >= (1.0 - ROUNDING) * top, np.maximum(high, top), np.nan))
 
 
 @derived("log_low", unit="ln quote", inputs=("mid_low", "mid_open", "mid"))
 def log_low(bars: Bars, roll: Rolling) -> Array:
     """Logarithm of the bar's low; NaN above open or close."""
-    low = bars["mid_low"]
-    return np.log(np.where(low <= np.minimum(bars["mid_open"], bars["mid"]), low, np.nan))
+    low, bottom = bars["mid_low"], np.minimum(bars["mid_open"], bars["mid"])
+    return np.log(np.where(low <= (1.0 + ROUNDING) * bottom, np.minimum(low, bottom), np.nan))
 
 
 @derived("open_to_close", unit="1", inputs=("log_open", "log_mid"))
