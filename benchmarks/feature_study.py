@@ -21,7 +21,7 @@ from mrtrade.features.joins import with_perpetual, with_second_asset
 from mrtrade.features.market import load_bars
 from mrtrade.features.mean_reversion import calculate_half_life
 
-TOP = 15
+TOP = 10
 YEARS = slice("2023-01-01", "2024-12-31")
 
 #: Exchange, symbol, days, and a second asset of the same exchange that was recorded beside it.
@@ -86,10 +86,12 @@ def study(bars: dict[str, pd.DataFrame], horizons: list[int], unit: str) -> None
         best = of_h.loc[order.index[:TOP]]
         late = a_bar_late(features, after, [*best["feature"]], h)
         spread = 1e4 * pd.concat([one[h] for one in after.values()]).std()
-        sure = int((of_h["rank_ic_p_adj"] < 0.05).sum())
+        sure = of_h[of_h["rank_ic_p_adj"] < 0.05]
+        most = sure.loc[sure["ic"].abs().idxmax()]
         print(
             f"\n**{h} {unit}**: the return has sd {spread:.1f} bps; of {len(of_h)} features "
-            f"{sure} have p < 5 % after correction; median |rank IC| "
+            f"{len(sure)} have p < 5 % after correction, the most worth of which is "
+            f"`{most['feature']}` with {spread * abs(most['ic']):.2f} bps; median |rank IC| of all "
             f"{of_h['rank_ic'].abs().median():.4f}.\n"
         )
         print("| feature | n | rank IC | t | p, corrected | same sign | a bar late | IC | worth |")
@@ -128,7 +130,7 @@ def main() -> None:
     args = parser.parse_args()
     if args.only != "recordings":
         half_lives(args.lake)
-        study({"BTC-USDT-PERP": perpetual(args.lake)}, [1, 12, 48], "bars of 5 min")
+        study({"BTC-USDT-PERP": perpetual(args.lake)}, [1, 12, 48], "x 5 min")
     if args.only != "candles":
         with tempfile.TemporaryDirectory() as folder:
             liquid = {

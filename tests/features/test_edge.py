@@ -6,6 +6,8 @@ import pytest
 
 from mrtrade.features import compute
 
+from .golden import golden
+
 INDEX = pd.date_range("2024-01-01", periods=400, freq="5min", tz="UTC", name="time")
 NAMES = ["mid_open", "mid_high", "mid_low", "mid"]
 
@@ -25,11 +27,14 @@ def test_a_spread_is_recovered(spread):
     assert got == pytest.approx(1e4 * spread, rel=0.15)
 
 
-def test_numbers_of_the_package():
-    """bidask 2.1.0: 1e4 * edge_rolling(ohlc, window=21), at four bars, to its last digits."""
-    out = compute(bouncing(1e-3), ["edge_spread_bps_21"])["edge_spread_bps_21"]
-    expected = [7.133318862042926, 7.332880884790768, 10.077081518690868, 9.274268499658882]
-    assert out.iloc[[20, 21, 200, 399]].tolist() == pytest.approx(expected, rel=1e-9)
+@pytest.mark.parametrize("window", [21, 60])
+def test_golden_numbers(window):
+    given = golden("edge")
+    candles = [given.inputs[name] for name in ("open", "high", "low", "close")]
+    index = pd.date_range("2024-01-01", periods=len(candles[0]), freq="5min", tz="UTC", name="time")
+    bars = pd.DataFrame(dict(zip(NAMES, candles, strict=True)), index=index)
+    got = compute(bars, [f"edge_spread_bps_{window}"]).to_numpy()[given.inputs["rows"], 0]
+    np.testing.assert_allclose(got, 1e4 * given.expected[f"edge_{window}"], rtol=1e-9)
 
 
 def test_candles_that_do_not_move_tell_nothing():
