@@ -68,7 +68,7 @@ Stoll (1996), Journal of Financial Economics 41 (effective and realised spread);
 Biometrika 58.
 """
 from libc.math cimport INFINITY, M_LN2, ceil
-from libc.stdint cimport INT64_MIN, int64_t
+from libc.stdint cimport int64_t
 from libc.string cimport memcpy
 
 cimport cython
@@ -239,7 +239,7 @@ cdef class MarketBars:
                 raise ValueError(f"first_ns must be in (-{NEVER}, {NEVER}), was {first_ns}")
         b.deltas.latency = b.trades.latency = span("feed_latency_ns", feed_latency_ns, 0)
         b.now = -NEVER
-        b.last_delta = b.last_trade = INT64_MIN
+        b.last_delta = b.last_trade = -NEVER
         b.flow.beta = M_LN2 / <double>span("hawkes_half_life_ns", hawkes_half_life_ns, 1)
         trades_restart(&b.flow)
         touch_init(&b.touch)

@@ -8,8 +8,8 @@ reduction is provisional until `match_ns` has passed: trades at its price that c
 claim it, the oldest reduction first, and only what is left then was cancelled. A trade that comes
 first leaves a credit at its level for `match_ns`, from which reductions are paid. Reductions and
 credits wait in the order they came; their sums lie in a table indexed by the tick, a slot a level,
-so that each row costs the same. Where two levels of a side that are SLOTS ticks apart both have
-something outstanding, the newcomer is not matched: its reduction counts as cancelled and its
+so that each row costs the same. Where two levels of a side, a multiple of SLOTS ticks apart, both
+have something outstanding, the newcomer is not matched: its reduction counts as cancelled and its
 trade as unmatched at once.
 
 Sums are whole lots in doubles: exact below 2**53, and never an overflow.

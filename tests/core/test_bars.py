@@ -3,6 +3,7 @@
 import copy
 import math
 import pickle
+import threading
 
 import numpy as np
 import pytest
@@ -295,3 +296,43 @@ def test_time_bars_from_an_end_that_is_given():
     counts = [BAR_COLUMNS.index(n) for n in ("n_messages", "n_trades", "bid_adds", "ofi5")]
     assert (values[:, counts] == 0).all()
     assert np.isnan(values[:, [BAR_COLUMNS.index(n) for n in ("bid", "mid_open")]]).all()
+
+
+def test_bars_are_not_read_while_another_thread_makes_them():
+    n = 3_000_000
+    bars = MarketBars(TICK, LOT, size=1_000)
+    time = np.arange(n)
+    bars.feed((time, np.ones(n, np.int8), np.full(n, 100, np.int32), time % 7 + 1), columns([]))
+    thread = threading.Thread(target=bars.advance, args=(n,))
+    thread.start()
+    refused = 0
+    while thread.is_alive() and refused < 3:
+        refused = 0
+        for call in (bars.rows, bars.drain, bars.finish):
+            try:
+                call()
+            except RuntimeError:
+                refused += 1
+    thread.join()
+    assert refused == 3
+    assert len(bars.rows()[0]) == n // 1_000 + 1
+
+
+def test_times_and_sizes_at_the_end_of_the_numbers():
+    far, most, tick = 1 << 62, 9 * 10**15, 2**31 - 1
+    deltas = [(1 - far, 1, tick - 1, most), (1 - far, -1, tick, most), (0, 1, tick - 1, 1)]
+    deltas += [(far - 2, 1, tick - 1, most), (far - 2, 1, 0, most)]
+    trades = [(1 - far, 1, tick, most), (0, -1, 0, most), (0, -1, tick, most)]
+    trades += [(far - 2, 1, 0, most)]
+    span = (far >> 2) - 1
+    names = ("horizon_ns", "quote_lag_ns", "match_ns", "flicker_ns", "hawkes_half_life_ns")
+    for options in ({}, dict.fromkeys(names, span)):
+        bars = MarketBars(1.0, 1.0, kind="tick", size=1, **options)
+        bars.feed(columns(deltas), columns(trades))
+        bars.finish()
+        times, values = bars.rows()
+        assert times.tolist() == [1 - far, 0, far - 2]
+        assert not np.isinf(values).any()
+        assert values[:, BAR_COLUMNS.index("buy_volume")].tolist() == [most, 0, most]
+    with pytest.raises(ValueError, match="deltas row 0"):
+        MarketBars(1.0, 1.0, size=1).feed(columns([(-far - 1, 1, 1, 1)]), columns([]))
