@@ -43,7 +43,9 @@ def bar_times(
     return np.arange(first, last + 1, dtype=np.int64) * interval_ns
 
 
-def frame_of(times: npt.NDArray[np.int64], rows: npt.NDArray[np.float64]) -> pd.DataFrame:
+def frame_of(
+    times: npt.NDArray[np.int64], rows: npt.NDArray[np.float64], tick_size: float
+) -> pd.DataFrame:
     """Return what `mrcore.bars.MarketBars.rows` returns as a frame of bars.
 
     Parameters
@@ -52,10 +54,13 @@ def frame_of(times: npt.NDArray[np.int64], rows: npt.NDArray[np.float64]) -> pd.
         Ends of the bars, ns, local clock.
     rows : ndarray of float64
         Rows of `mrcore.bars.BAR_COLUMNS`.
+    tick_size : float
+        Quote units.
     """
     index = pd.DatetimeIndex(times.view("M8[ns]"), name="time").tz_localize("UTC")
     columns = {name: rows[:, at] for at, name in enumerate(BAR_COLUMNS)}
-    columns["mid"] = 0.5 * (columns["bid"] + columns["ask"])
+    # From half ticks, as the core makes the other mids: the last is never above the highest.
+    columns["mid"] = 0.5 * np.rint((columns["bid"] + columns["ask"]) / tick_size) * tick_size
     columns["volume"] = columns["buy_volume"] + columns["sell_volume"]
     return pd.DataFrame(columns, index=index)
 
@@ -97,8 +102,9 @@ def build_bars(
         if len(times) < 2:
             raise _too_short(tape, f"{size / 1e9:g} s")
         first = int(times[0])
+    tick_size = tape.instrument.tick_size
     bars = MarketBars(
-        tape.instrument.tick_size,
+        tick_size,
         tape.instrument.lot_size,
         kind=kind,
         size=size,
@@ -109,12 +115,12 @@ def build_bars(
     bars.feed(tape.deltas, tape.trades)
     if kind == "time":
         bars.advance(int(times[-1]))
-        return frame_of(*bars.rows()).iloc[1:]  # the first bar is not whole
+        return frame_of(*bars.rows(), tick_size).iloc[1:]  # the first bar is not whole
     bars.finish()
     ends, rows = bars.rows()
     if len(ends) == 0:
         raise _too_short(tape, f"{size:g} {_UNITS[kind]}")
-    return frame_of(ends, rows)
+    return frame_of(ends, rows, tick_size)
 
 
 def _grid(tape: Tape, interval_ns: int, feed_latency_ns: int) -> npt.NDArray[np.int64]:

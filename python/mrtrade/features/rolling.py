@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from itertools import pairwise
 from typing import Any
@@ -13,7 +14,7 @@ from mrcore.flow import BulkVPIN
 from mrcore.rolling import RollingMax, RollingMean, RollingMin, RollingOLS, RollingVariance
 from mrcore.rolling_column import RollingLag
 from mrcore.rolling_dfa import RollingDFA
-from mrcore.rolling_moments import RollingShape
+from mrcore.rolling_moments import RollingMeans, RollingShape
 from mrcore.rolling_order import RollingMedianMad, RollingRank
 from mrcore.rolling_realized import RollingJump, RollingKernelVariance
 from mrcore.rolling_walk import RollingADF, RollingAR, RollingVarianceRatio
@@ -153,6 +154,11 @@ class Rolling:
         mean: Array = self._run(RollingMean, (window,), x)
         return mean
 
+    def means(self, x: Array, window: int) -> Array:
+        """Return the mean of each row."""
+        means: Array = self._run(RollingMeans, (len(x), window), x)
+        return means
+
     def sum(self, x: Series, window: int) -> Array:
         """Return the sum."""
         return self.mean(x, window) * window
@@ -274,9 +280,11 @@ class _Before:
         self._last: Any = _NEVER
 
     def batch(self, time: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        joined = np.append(self._last, time)
-        self._last = joined[-1]
-        return joined[:-1]
+        before = np.empty_like(time)
+        before[:1] = self._last
+        before[1:] = time[:-1]
+        self._last = time[-1] if len(time) else self._last
+        return before
 
 
 class _DaySum:
@@ -289,6 +297,8 @@ class _DaySum:
     def batch(self, time: npt.NDArray[Any], x: Array) -> Array:
         if not len(x):
             return x
+        if len(x) == 1:  # one bar of a stream: quicker
+            return self._one(int(time[0] - 1) // _DAY_NS, float(x[0]))
         day = (time - 1) // _DAY_NS
         out = np.where(np.isnan(x), 0.0, x)
         if day[0] == self._day:
@@ -298,6 +308,12 @@ class _DaySum:
             np.cumsum(out[first:last], out=out[first:last])
         self._day, self._total = day[-1], out[-1]
         return out
+
+    def _one(self, day: int, x: float) -> Array:
+        value = 0.0 if math.isnan(x) else x
+        self._total = value + self._total if day == self._day else value
+        self._day = day
+        return np.array([self._total])
 
 
 class _BulkVpin:

@@ -26,7 +26,7 @@ NO_TRADE = "NaN: no trade in the window"
 def trade_imbalance(bars: Bars, roll: Rolling, *, window: int) -> Array:
     """Signed share of the traded volume."""
     share = roll.mean("signed_volume", window) / roll.mean("volume", window)
-    return np.clip(share, -1.0, 1.0)  # beyond 1 by rounding
+    return np.minimum(np.maximum(share, -1.0), 1.0)  # beyond 1 by rounding
 
 
 @feature(

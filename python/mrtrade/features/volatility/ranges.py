@@ -15,8 +15,6 @@ from mrtrade.features.rolling import Array, Bars, Rolling
 from mrtrade.features.volatility.realized import FAMILY, annualized
 
 LN2 = math.log(2.0)
-#: A mid and the extreme that it set may differ by their rounding.
-ROUNDING = 1e-9
 BAD = "NaN: a bar whose open or close is outside its range; low where the mid changed seldom"
 
 
@@ -30,14 +28,14 @@ def log_open(bars: Bars, roll: Rolling) -> Array:
 def log_high(bars: Bars, roll: Rolling) -> Array:
     """Logarithm of the bar's high; NaN below open or close."""
     high, top = bars["mid_high"], np.maximum(bars["mid_open"], bars["mid"])
-    return np.log(np.where(high >= (1.0 - ROUNDING) * top, np.maximum(high, top), np.nan))
+    return np.log(np.where(high >= top, high, np.nan))
 
 
 @derived("log_low", unit="ln quote", inputs=("mid_low", "mid_open", "mid"))
 def log_low(bars: Bars, roll: Rolling) -> Array:
     """Logarithm of the bar's low; NaN above open or close."""
     low, bottom = bars["mid_low"], np.minimum(bars["mid_open"], bars["mid"])
-    return np.log(np.where(low <= (1.0 + ROUNDING) * bottom, np.minimum(low, bottom), np.nan))
+    return np.log(np.where(low <= bottom, low, np.nan))
 
 
 @derived("open_to_close", unit="1", inputs=("log_open", "log_mid"))
