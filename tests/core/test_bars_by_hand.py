@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+import statsmodels.api as sm
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -354,7 +355,6 @@ def test_roll_sums_give_the_covariance_over_any_bars():
 
 def test_t_of_kyles_lambda():
     """Against statsmodels 0.15 OLS(...).fit().tvalues[1]."""
-    ols = pytest.importorskip("statsmodels.api")
     deltas, trades = market_tape(n_deltas=5_000)
     _, values = bars_of(deltas, trades, size=500 * MS, kyle_window=20)
     column = {name: values[:, i] for i, name in enumerate(BAR_COLUMNS)}
@@ -363,7 +363,7 @@ def test_t_of_kyles_lambda():
     assert np.isnan(column["kyle_t"][:20]).all()
     for i in range(20, len(change), 7):
         part = slice(i - 19, i + 1)
-        fit = ols.OLS(change[part], ols.add_constant(volume[part])).fit()
+        fit = sm.OLS(change[part], sm.add_constant(volume[part])).fit()
         assert column["kyle_t"][i] == pytest.approx(fit.tvalues[1], rel=1e-8)
         assert column["kyle_lambda"][i] == pytest.approx(fit.params[1], rel=1e-8)
 
@@ -404,3 +404,18 @@ def test_a_size_that_is_reached_by_sums_of_fractions(kind):
     bars.feed(columns([]), columns([(k, 1, 10, 1) for k in range(6)]))
     bars.finish()
     assert bars.rows()[0].tolist() == [2, 5]
+
+
+@pytest.mark.parametrize("end", [1_000, 1_050, 1_100, 1_200, 1_500])
+def test_what_waits_is_kept_when_there_is_more_of_it(end):
+    """A few reductions a ms for a while, then so many that the room for them grows."""
+    deltas, left = [(1, 1, 99, 10**6), (1, 1, 98, 10**6)], {98: 10**6, 99: 10**6}
+    for now in (*range(100, 700, 2), *(t for t in range(700, 1_400) for _ in range(2))):
+        tick = 98 + len(deltas) % 2
+        left[tick] -= 1 + len(deltas) % 7
+        deltas.append((now, 1, tick, left[tick]))
+    before, gone = dict.fromkeys(left, 10**6), 0
+    for now, _, tick, lots in deltas[2:]:
+        gone += (before[tick] - lots) * (now <= end - 300)
+        before[tick] = lots
+    assert one_bar(deltas, [], match_ns=300 * MS, end=end)["bid_cancels"] == gone
