@@ -110,6 +110,7 @@ def _trades(rng: np.random.Generator, book: dict[str, Any]) -> dict[str, Any]:
         "n_sign_pairs": buys + sells,
         "roll_xy": -rng.uniform(0.0, 1e-4, rows) * (buys + sells),
         "roll_x": 1e-3 * rng.normal(size=rows),
+        "roll_y": 1e-3 * rng.normal(size=rows),
         "roll_n": buys + sells,
         "eff_spread": (ask - bid) * (buy + sell),
         "eff_volume": buy + sell,

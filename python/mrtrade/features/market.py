@@ -76,7 +76,7 @@ def tick_mids(
         )
         last = np.flatnonzero(np.diff(deltas.time[part], append=np.iinfo(np.int64).max))
         there = (bid_lots[last] > 0) & (ask_lots[last] > 0)
-        mid = 0.5 * (tick_size * bid[last] + tick_size * ask[last])
+        mid = 0.5 * (bid[last].astype(np.int64) + ask[last]) * tick_size  # as bars have it
         times.append(known[part][last])
         mids.append(np.where(there, mid, np.nan))
         start = stop

@@ -203,8 +203,8 @@ def amihud(bars, n):
 
 @twin("roll_spread_bps")
 def roll_spread_bps(bars, n):
-    xy, x, count = sums(bars, ("roll_xy", "roll_x", "roll_n"), n)
-    covariance = xy / count - (x / count) ** 2
+    xy, x, y, count = sums(bars, ("roll_xy", "roll_x", "roll_y", "roll_n"), n)
+    covariance = xy / count - x / count * y / count
     return 2e4 * np.sqrt((-covariance).where(covariance < 0)) / bars["mid"]
 
 

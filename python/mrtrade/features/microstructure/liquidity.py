@@ -72,7 +72,7 @@ def amihud(bars: Bars, roll: Rolling, *, window: int) -> Array:
     "roll_spread_bps",
     family=FAMILY,
     unit="bps",
-    inputs=("roll_xy", "roll_x", "roll_n", "mid"),
+    inputs=("roll_xy", "roll_x", "roll_y", "roll_n", "mid"),
     formula="2 sqrt(-cov) / mid 1e4, cov of consecutive price changes of trades over n bars",
     edge="NaN: cov >= 0, which a short window often has, or no trades",
     source="Roll 1984",
@@ -84,8 +84,8 @@ def amihud(bars: Bars, roll: Rolling, *, window: int) -> Array:
 def roll_spread_bps(bars: Bars, roll: Rolling, *, window: int) -> Array:
     """Spread that the bounce of trade prices gives away."""
     n = roll.mean("roll_n", window)
-    mean = roll.mean("roll_x", window) / n
-    covariance = roll.mean("roll_xy", window) / n - mean * mean
+    means = (roll.mean("roll_x", window) / n) * (roll.mean("roll_y", window) / n)
+    covariance = roll.mean("roll_xy", window) / n - means
     return BPS * 2.0 * np.sqrt(np.where(covariance < 0.0, -covariance, np.nan)) / bars["mid"]
 
 
