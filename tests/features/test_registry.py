@@ -276,6 +276,17 @@ def test_calls_that_hang_on_the_data_are_refused(bars):
             chunks(stream, columns, range(201))
 
 
+def test_a_feature_gives_a_value_for_each_bar(bars):
+    with scratch():
+        feature("lone", inputs=("mid",), **ABOUT)(lambda bars, roll: bars["mid"].mean())
+        with pytest.raises(ConfigError, match=r"'lone' gave values of shape \(\).*\(4000,\)"):
+            compute(bars, ["lone"])
+    columns = columns_of(bars, ["bid", "ask", "mid"])
+    columns["ask"] = columns["ask"][:-1]
+    with pytest.raises(ConfigError, match="columns of bars differ in length"):
+        FeatureStream(["spread_bps"]).update(columns)
+
+
 def test_inputs_that_lead_nowhere_or_in_a_circle(bars):
     with scratch():
         feature("lost", inputs=("no_such",), **ABOUT)(lambda bars, roll: bars["no_such"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -115,15 +116,15 @@ class FeatureStream:
             name: np.ascontiguousarray(bars[name]) for name in self.columns if name in bars
         }
         self._see(frozenset(known))
-        rows = len(next(iter(bars.values())))
+        rows = _length(known or bars)
         self._shared.chunk += 1
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            for node, roll in zip(self._live, self._live_rolling, strict=True):
+            for name, needs, function, roll in self._live:
                 inputs = Inputs()
-                for name in node.inputs:
-                    inputs[name] = known[name]
+                for need in needs:
+                    inputs[need] = known[need]
                 roll.begin(inputs)
-                known[node.name] = _finite(node.function(inputs, roll, **node.params))
+                known[name] = _values(name, function(inputs, roll), rows)
         nothing = np.full(rows, np.nan)
         return {one.name: known.get(one.name, nothing) for one in self.features}
 
@@ -147,16 +148,11 @@ class FeatureStream:
             if (why := missing(node, absent)) is not None:
                 absent[node.name] = why
         self.reasons = {one.name: absent[one.name] for one in self.features if one.name in absent}
-        self._choose(absent)
-
-    def _choose(self, absent: Mapping[str, str]) -> None:
-        pairs = [
-            (node, roll)
+        self._live = [
+            (node.name, node.inputs, partial(node.function, **node.params), roll)
             for node, roll in zip(self._nodes, self._rolling, strict=True)
             if node.name not in absent
         ]
-        self._live = [node for node, _ in pairs]
-        self._live_rolling = [roll for _, roll in pairs]
 
     def __getstate__(self) -> dict[str, Any]:
         return {
@@ -179,10 +175,22 @@ class FeatureStream:
             self._see(state["present"])
 
 
-def _finite(value: Any) -> Array:
-    """Return the values with NaN for what is not finite."""
+def _length(bars: Bars) -> int:
+    """Return the number of rows of columns, which is one."""
+    lengths = {name: len(values) for name, values in bars.items()}
+    if len(set(lengths.values())) != 1:
+        raise ConfigError("columns of bars differ in length", value=lengths, expected="one length")
+    return next(iter(lengths.values()))
+
+
+def _values(name: str, value: Any, rows: int) -> Array:
+    """Return what a feature gave, NaN for what is not finite."""
     array = np.asarray(value, dtype=np.float64)
-    if len(array) == 1:  # one bar of a stream: quicker
+    if array.shape != (rows,):
+        raise ConfigError(
+            f"feature {name!r} gave values of shape {array.shape}", expected=f"one a bar: ({rows},)"
+        )
+    if rows == 1:  # one bar of a stream: quicker
         return array if math.isfinite(array[0]) else np.full(1, np.nan)
     return np.where(np.isfinite(array), array, np.nan)
 
