@@ -181,15 +181,17 @@ cdef inline double vpin_value(const vpin_t* v) noexcept nogil:
 ctypedef struct bvc_t:
     vpin_t vpin
     moments_t changes       # price changes of the bars before the present one
+    double sigma            # given once and for all; NaN: of those changes
     double price            # last price of the bar before; NaN: none yet
 
 
 cdef inline int bvc_init(
-    bvc_t* b, double bucket_volume, Py_ssize_t n_buckets, Py_ssize_t sigma_bars
+    bvc_t* b, double bucket_volume, Py_ssize_t n_buckets, Py_ssize_t sigma_bars, double sigma
 ) noexcept nogil:
     """No bars yet; -1 when there is no memory (free it all the same)."""
     cdef int failed = vpin_init(&b.vpin, bucket_volume, n_buckets, 0, 0.0)
     b.price = NAN
+    b.sigma = sigma
     return -1 if moments_init(&b.changes, sigma_bars) < 0 or failed < 0 else 0
 
 
@@ -204,10 +206,10 @@ cdef inline bint bvc_bar(bvc_t* b, double price, double volume) noexcept nogil:
     A bar without trades (volume 0, or no price) is ignored.
 
     The buy share is Phi(change / sigma), so (buy - sell) / volume = erf(z / sqrt 2).
-    Sigma is of the changes before this one; until there are `sigma_bars` of them the
-    bar is not put into a bucket. Sigma 0 tells nothing: half and half.
+    Sigma is given, or of the changes before this one; until there are `sigma_bars` of them
+    the bar is not put into a bucket. Sigma 0 tells nothing: half and half.
     """
-    cdef double change, m2, share = 0.0
+    cdef double change, m2, sigma = b.sigma, share = 0.0
     cdef bint closed = False
     if not (isfinite(price) and volume > 0.0 and volume < INFINITY):
         return False
@@ -215,10 +217,12 @@ cdef inline bint bvc_bar(bvc_t* b, double price, double volume) noexcept nogil:
     b.price = price
     if not isfinite(change):
         return False
-    m2 = moments_m2(&b.changes)
-    if isfinite(m2):
-        if m2 > 0.0:
-            share = erf(change / sqrt(2.0 * m2 / <double>(b.changes.window - 1)))
+    if not isfinite(sigma):
+        m2 = moments_m2(&b.changes)
+        sigma = sqrt(m2 / <double>(b.changes.window - 1))
+    if isfinite(sigma):
+        if sigma > 0.0:
+            share = erf(change / (sqrt(2.0) * sigma))
         closed = vpin_add(&b.vpin, share, volume)
     moments_push(&b.changes, change)
     return closed

@@ -52,7 +52,13 @@ class VPIN:
 
 @final
 class BulkVPIN:
-    def __new__(cls, bucket_volume: float, n_buckets: int = 50, sigma_bars: int = 100) -> Self: ...
+    def __new__(
+        cls,
+        bucket_volume: float,
+        n_buckets: int = 50,
+        sigma_bars: int = 100,
+        sigma: float | None = None,
+    ) -> Self: ...
     @property
     def value(self) -> float: ...
     @property

@@ -347,10 +347,10 @@ cdef class BulkVPIN:
 
     A bar's buy share is ``Phi(change / sigma)``: the change of the last price since the
     last bar that traded, over the standard deviation (ddof 1) of the `sigma_bars`
-    changes before it. Neither looks ahead. The bar's volume is split at bucket borders
-    with the same share. Bars before sigma is known are not put into buckets; bars
-    without trades (volume 0 or price NaN) are ignored; where sigma is 0 the share is
-    one half.
+    changes before it, or one that is given. Neither looks ahead. The bar's volume is
+    split at bucket borders with the same share. Bars before sigma is known are not put
+    into buckets; bars without trades (volume 0 or price NaN) are ignored; where sigma is
+    0 the share is one half.
 
     Parameters
     ----------
@@ -360,6 +360,9 @@ cdef class BulkVPIN:
         Buckets averaged.
     sigma_bars : int, default 100
         Price changes in sigma, >= 2.
+    sigma : float, optional
+        Instead: a sigma that was known beforehand, as of the day before; >= 0, in the unit of the
+        price.
 
     Notes
     -----
@@ -377,14 +380,18 @@ cdef class BulkVPIN:
     cdef tuple args
 
     def __cinit__(
-        self, double bucket_volume, Py_ssize_t n_buckets=50, Py_ssize_t sigma_bars=100
+        self, double bucket_volume, Py_ssize_t n_buckets=50, Py_ssize_t sigma_bars=100,
+        sigma=None,
     ):
+        cdef double known = NAN if sigma is None else sigma
         check_bucket(bucket_volume, False)
         check_window("n_buckets", n_buckets, 1)
         check_window("sigma_bars", sigma_bars, 2)
-        if bvc_init(&self.c, bucket_volume, n_buckets, sigma_bars) < 0:
+        if sigma is not None and not 0.0 <= known < INFINITY:
+            raise ValueError(f"sigma must be finite and >= 0, was {sigma}")
+        if bvc_init(&self.c, bucket_volume, n_buckets, sigma_bars, known) < 0:
             raise MemoryError
-        self.args = (bucket_volume, n_buckets, sigma_bars)
+        self.args = (bucket_volume, n_buckets, sigma_bars, sigma)
         self.value = NAN
 
     def __dealloc__(self):
