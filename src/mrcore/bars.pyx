@@ -47,7 +47,8 @@ eff_spread               quote base sum of 2 D (P - M) size, M the mid before th
                                     for a buy, -1 for a sell; trades without M are left out
 eff_volume               base       size of those trades
 realized_spread          quote base sum of 2 D (P - M') size, M' the mid ``horizon_ns`` after the
-                                    trade; in the bar in which that time comes
+                                    trade; in the bar in which that time comes; trades without
+                                    M' are left out
 price_impact             quote base sum of 2 D (M' - M) size, likewise
 matured_spread           quote base realized_spread + price_impact: their effective spread
 matured_volume           base       size of the trades in these three
@@ -55,9 +56,9 @@ kyle_t                   1          t statistic of kyle_lambda; NaN too for a fi
 ======================== ========== ==========================================================
 
 A message that clears the book (a gap, then a snapshot), or finds it empty, begins another one:
-no change of it counts. After a gap nothing waits any more: neither provisional reductions nor
-credits, flickers or trades whose horizon had not come. Levels that a crossed message shows to be
-stale leave without a trace in the flows of levels, as nobody knows when they went.
+no change counts from there on. After a gap nothing waits any more: neither provisional reductions
+nor credits, flickers or trades whose horizon had not come. Levels that a crossed message shows to
+be stale leave without a trace in the flows of levels, as nobody knows when they went.
 
 References
 ----------
@@ -74,7 +75,7 @@ from libc.string cimport memcpy
 cimport cython
 
 from mrcore.book cimport book_init
-from mrcore.measures cimport spread_init, touch_init, trades_restart
+from mrcore.measures cimport spread_init, touch_init, trades_init
 from mrcore.near cimport near_init
 from mrcore.owned cimport owned_bytes, owned_list_t, owned_renew
 from mrcore.sampler cimport MARKET_COLUMNS, sampler_init
@@ -192,7 +193,7 @@ cdef class MarketBars:
     cdef bars_t c
     cdef bint busy                      # a thread is in the pass
     cdef bint fed
-    cdef bint anchored                  # the end of the first time bar was given
+    cdef bint anchored                  # the first time bar is given, or complete
     cdef tuple deltas, trades
 
     def __cinit__(self, double tick_size, double lot_size, *, str kind="time", double size,
@@ -215,7 +216,7 @@ cdef class MarketBars:
         b.tick_size = positive("tick_size", tick_size)
         b.lot_size = positive("lot_size", lot_size)
         b.multiplier = positive("multiplier", multiplier)
-        b.band = positive("band_bps", band_bps) * 1e-4
+        b.band = positive("band_bps", band_bps) / 1e4     # to the nearest, as distances are
         b.kind = <kind_t><int>BAR_KINDS.index(kind)
         b.full = positive("size", size)
         b.end = NEVER
@@ -240,8 +241,7 @@ cdef class MarketBars:
         b.deltas.latency = b.trades.latency = span("feed_latency_ns", feed_latency_ns, 0)
         b.now = -NEVER
         b.last_delta = b.last_trade = -NEVER
-        b.flow.beta = M_LN2 / <double>span("hawkes_half_life_ns", hawkes_half_life_ns, 1)
-        trades_restart(&b.flow)
+        trades_init(&b.flow, M_LN2 / <double>span("hawkes_half_life_ns", hawkes_half_life_ns, 1))
         touch_init(&b.touch)
         spread_init(&b.spread, span("horizon_ns", horizon_ns, 0),
                     span("quote_lag_ns", quote_lag_ns, 0))
@@ -317,6 +317,7 @@ cdef class MarketBars:
         with nogil:
             bars_run(b, until_ns)
         self.busy = False
+        self.anchored = self.anchored or b.n > 0
         if bars_failed(b):
             raise MemoryError("no memory for the bars or the far levels of the book")
         return b.events - before

@@ -59,9 +59,9 @@ cdef int path_restore(path_t* p, Py_ssize_t n_lags, tuple state) except -1:
     head, end, p.left_out, p.last_price, p.next_price, p.pending, time, price, at = state
     load(p.at, n_lags * sizeof(Py_ssize_t), at)
     for k in range(n_lags):
-        if not 0 <= p.at[k] <= end:
+        if not 0 <= p.at[k] < max(end, 1):
             raise ValueError("this state is damaged")
-    if not 0 <= head <= end:
+    if not 0 <= head < max(end, 1):
         raise ValueError("this state is damaged")
     renew(<void**>&p.time, <size_t>end * sizeof(nanos_t), time)
     renew(<void**>&p.price, <size_t>end * sizeof(double), price)
@@ -86,6 +86,8 @@ cdef class LeadLag:
       later of its two ends is. So a pair counts from when both are known, and each lag has all its
       pairs: were both ends asked to lie in the window, those at its edge would be missing, more of
       them at larger lags, and large lags would look weaker than they are.
+
+    An object belongs to one thread at a time.
 
     An event costs one product and two steps through the other series a lag, a query one addition a
     lag, whatever the length of the window.

@@ -4,7 +4,7 @@ Each struct is fed with messages or trades in the order they are received, and w
 of a bar. Sums are whole ticks and lots in doubles: exact below 2**53, and never an overflow;
 prices and base units appear in the rows only. Inline only.
 """
-from libc.math cimport NAN, exp
+from libc.math cimport NAN, exp, fabs
 from libc.stdint cimport int64_t
 
 from mrcore.kernels cimport imbalance
@@ -13,6 +13,7 @@ from mrcore.owned cimport owned_list_t
 from mrcore.pending cimport (
     due_t, pending_clear, pending_free, pending_owned, pending_pop, pending_push, pending_t,
 )
+from mrcore.tape cimport NEVER
 from mrcore.types cimport lots_t, nanos_t, side_t, tick_t
 
 
@@ -127,8 +128,7 @@ cdef inline void shape_side_out(
         key = ladder_next(ladder, key, &lots)
         if key == NO_KEY:
             break
-        away = <double>((key ^ ask) - ask) / mid - 1.0
-        away = away if ask else -away
+        away = fabs(<double>((key ^ ask) - ask) - mid) / mid    # exact but for the division
         if n >= LEVELS and not away <= band:
             break
         if away <= band:
@@ -177,6 +177,12 @@ cdef inline void trades_restart(trade_flow_t* f) noexcept nogil:
     """A new bar begins."""
     f.n[0] = f.n[1] = f.largest = f.runs = f.sign_pairs = f.step_pairs = 0
     f.step_products = f.steps = f.steps_before = 0.0
+
+
+cdef inline void trades_init(trade_flow_t* f, double beta) noexcept nogil:
+    f.beta = beta
+    f.at[0] = f.at[1] = -NEVER      # before any time: what has decayed is 0, and never infinite
+    trades_restart(f)
 
 
 cdef inline void trades_trade(
@@ -278,8 +284,6 @@ cdef inline void spread_trade(
 ) noexcept nogil:
     """A trade; `mid2` is the mid before it. Left out where there is no mid to hold it against."""
     if f.lag_ns > 0:
-        while f.mids.first < now - f.lag_ns:
-            f.lagged = pending_pop(&f.mids).a
         mid2 = f.lagged
     if mid2 == 0:
         return
@@ -289,8 +293,12 @@ cdef inline void spread_trade(
 
 
 cdef inline void spread_settle(spread_t* f, int64_t mid2, nanos_t until) noexcept nogil:
-    """Trades whose horizon has come by `until`, while the mid is `mid2`; 0: they are dropped."""
+    """What falls due by `until`: mids come of the age at which trades are held against them, and
+    trades whose horizon has come, while the mid is `mid2`; 0: they are dropped.
+    """
     cdef due_t item
+    while f.mids.first <= until - f.lag_ns:
+        f.lagged = pending_pop(&f.mids).a
     while f.trades.first <= until:
         item = pending_pop(&f.trades)
         if mid2 == 0:

@@ -196,6 +196,30 @@ def test_any_chunks_give_the_same_bits(seed, kind, cuts, how):
     np.testing.assert_array_equal(np.concatenate([v for _, v in drained])[:n], values)
 
 
+def test_a_first_message_that_is_long_in_coming_begins_no_bar_again():
+    """Its first row came at 100, its last at 300; more is fed in between."""
+    deltas, none = columns([(50, 1, 99, 5), (50, -1, 101, 5)]), columns([])
+    bars = MarketBars(TICK, LOT, size=100)
+    bars.feed((*deltas, np.array([100, 300])), (*none, none[0]))
+    bars.advance(250)
+    bars.feed((*none, none[0]), (*none, none[0]))
+    bars.advance(400)
+    assert bars.rows()[0].tolist() == [100, 200, 300, 400]
+
+
+def test_mids_do_not_pile_up_while_nobody_trades():
+    """What is kept of a long time without trades is what is kept of a short one."""
+    kept = []
+    for n in (1_000, 10_000):
+        bars = MarketBars(TICK, LOT, kind="tick", size=1, quote_lag_ns=5 * MS)
+        book = [(0, 1, 99, 5), (0, -1, 101, 5)]
+        more = [(k * MS, -1, 100, k % 2) for k in range(1, n + 1)]
+        bars.feed(columns(book + more), columns([]))
+        bars.finish()
+        kept.append(len(pickle.dumps(bars)))
+    assert kept[0] == kept[1]
+
+
 def repickled(bars):
     return pickle.loads(pickle.dumps(bars))
 

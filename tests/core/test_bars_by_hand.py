@@ -325,6 +325,16 @@ def test_the_shape_of_the_book():
     assert (row["band_bid_depth"], row["band_ask_depth"]) == (10, 20)
 
 
+@pytest.mark.parametrize("bps", [3, 7, 10, 200])
+def test_the_band_has_its_edges_on_both_sides(bps):
+    """Levels at the very distance: 999 and 1001 are both 10 bps from 1000."""
+    mid = 10_000
+    book = columns([(0, s, mid - s * (bps + k), 5) for s in (1, -1) for k in range(2)])
+    _, [values] = bars_of(book, columns([]), size=MS, band_bps=bps)
+    found = dict(zip(BAR_COLUMNS, values.tolist(), strict=True))
+    assert (found["band_bid_depth"], found["band_ask_depth"]) == (5 * LOT, 5 * LOT)
+
+
 def test_trades_of_a_log():
     trades = [(100, 1, 101, 2), (200, 1, 102, 7), (300, -1, 99, 1), (400, 1, 101, 1)]
     row = one_bar([], trades, hawkes_half_life_ns=100 * MS, end=500)
@@ -335,6 +345,18 @@ def test_trades_of_a_log():
     beta = math.log(2) / 0.1
     assert row["hawkes_buy"] == pytest.approx(beta * (2**-4 + 2**-3 + 2**-1))
     assert row["hawkes_sell"] == pytest.approx(beta * 2**-2)
+
+
+def test_intensity_before_1970():
+    """Nothing has decayed from a time that was never reached."""
+    start = -(10**18)
+    bars = MarketBars(1.0, 1.0, size=1_000 * MS, hawkes_half_life_ns=1_000 * MS)
+    bars.feed(columns([]), columns([(start, 1, 100, 1)]))
+    bars.advance(start + 1_000 * MS)
+    beta, (_, values) = math.log(2), bars.rows()
+    column = {name: values[:, i].tolist() for i, name in enumerate(BAR_COLUMNS)}
+    assert column["hawkes_buy"] == pytest.approx([beta, beta / 2])
+    assert column["hawkes_sell"] == [0, 0]
 
 
 def test_roll_sums_give_the_covariance_over_any_bars():

@@ -303,3 +303,13 @@ def test_a_state_of_another_is_refused():
     f.batch(np.arange(9), np.arange(9.0), np.arange(9), np.arange(9.0), np.array([9]))
     with pytest.raises(ValueError, match="only a new object"):
         f.__setstate__(state)
+
+
+@pytest.mark.parametrize("where", ["head", "at"])
+def test_a_state_with_a_place_behind_its_points_is_refused(where):
+    f = LeadLag(10, [0])
+    f.batch(np.arange(9), np.arange(9.0), np.arange(9), np.arange(9.0), np.array([9]))
+    make, arguments, (now, closed, (head, end, *rest, at), *others) = f.__reduce__()
+    x = (end, end, *rest, at) if where == "head" else (head, end, *rest, end.to_bytes(8, "little"))
+    with pytest.raises(ValueError, match="damaged"):
+        make(*arguments).__setstate__((now, closed, x, *others))

@@ -277,8 +277,8 @@ def shape(levels, touch, band_bps):
         if touch.mid2 is None:
             continue
         mid = touch.mid2 / 2
-        away = [side * (1 - tick / mid) for tick, _ in found]
-        near = [q for (_, q), a in zip(found, away, strict=True) if a <= band_bps * 1e-4]
+        away = [abs(tick - mid) / mid for tick, _ in found]
+        near = [q for (_, q), a in zip(found, away, strict=True) if a <= band_bps / 1e4]
         row[f"band_{name}_depth"] = sum(near)
         slopes = [
             sum(q for _, q in found[: k + 1]) / (1e4 * away[k]) for k in range(min(10, len(found)))
