@@ -77,7 +77,7 @@ cimport cython
 from mrcore.book cimport book_init
 from mrcore.measures cimport spread_init, touch_init, trades_init
 from mrcore.near cimport near_init
-from mrcore.owned cimport owned_bytes, owned_list_t, owned_renew
+from mrcore.owned cimport owned_list_t, owned_restore, owned_saved
 from mrcore.sampler cimport MARKET_COLUMNS, sampler_init
 from mrcore.tape cimport tape_attach, tape_point
 
@@ -365,7 +365,6 @@ cdef class MarketBars:
     def __reduce__(self):
         """All there is to know; rows that were taken are not saved."""
         cdef owned_list_t owned
-        cdef Py_ssize_t i
         cdef bars_t* b = &self.c
         self.alone()
         if self.fed:
@@ -375,13 +374,10 @@ cdef class MarketBars:
                                       b.last_trade)
         owned.n = 0
         bars_owned(b, &owned)
-        arrays = []
-        for i in range(owned.n):
-            arrays.append(owned_bytes(&owned.item[i])[:owned.item[i].size])
         return restored, ({
             "version": version("mrtrade"),
             "image": (<const char*>b)[:sizeof(bars_t)],
-            "arrays": arrays,
+            "arrays": owned_saved(&owned),
             "deltas": self.deltas,
             "trades": self.trades,
             "fed": self.fed,
@@ -408,9 +404,7 @@ def restored(dict state not None):
     """The bars that a pickle describes; they go on as the original would."""
     cdef MarketBars bars = MarketBars.__new__(MarketBars, 1.0, 1.0, size=1.0)
     cdef owned_list_t owned
-    cdef bytes image = state["image"], content
-    cdef list arrays = state["arrays"]
-    cdef Py_ssize_t i
+    cdef bytes image = state["image"]
     if state["version"] != version("mrtrade") or len(image) != sizeof(bars_t):
         raise ValueError(f"saved by mrtrade {state['version']}, this is {version('mrtrade')}; bars "
                          "are restored by the version that saved them")
@@ -418,12 +412,7 @@ def restored(dict state not None):
     memcpy(&bars.c, <const char*>image, sizeof(bars_t))
     owned.n = 0
     bars_owned(&bars.c, &owned)
-    for i in range(owned.n):                # they point to what is another's
-        owned.item[i].at[0] = NULL
-    for i in range(owned.n):
-        content = arrays[i]
-        if owned_renew(&owned.item[i], <const char*>content) < 0:
-            raise MemoryError()
+    owned_restore(&owned, state["arrays"])
     bars.deltas, bars.trades = state["deltas"], state["trades"]
     bars.fed, bars.anchored = state["fed"], state["anchored"]
     if bars.fed:

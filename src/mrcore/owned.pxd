@@ -46,3 +46,29 @@ cdef inline int owned_renew(owned_t* item, const void* content) noexcept nogil:
     memcpy(fresh, content, item.size)
     item.at[0] = fresh + item.before
     return 0
+
+
+cdef inline list owned_saved(const owned_list_t* owned):
+    """The content of each array."""
+    cdef list saved = []
+    cdef Py_ssize_t i
+    for i in range(owned.n):
+        saved.append(owned_bytes(&owned.item[i])[:owned.item[i].size])
+    return saved
+
+
+cdef inline int owned_restore(owned_list_t* owned, list saved) except -1:
+    """Let each pointer, which points to what is another's or gone, own what was saved of it."""
+    cdef bytes content
+    cdef Py_ssize_t i
+    for i in range(owned.n):
+        owned.item[i].at[0] = NULL
+    if len(saved) != owned.n:
+        raise ValueError("this state is damaged")
+    for i in range(owned.n):
+        content = saved[i]
+        if <size_t>len(content) != owned.item[i].size:
+            raise ValueError("this state is damaged")
+        if owned_renew(&owned.item[i], <const char*>content) < 0:
+            raise MemoryError()
+    return 0

@@ -22,7 +22,7 @@ from mrcore.loop cimport (
     requests_t, targets_t,
 )
 from mrcore.orders cimport bus_last
-from mrcore.owned cimport owned_bytes, owned_list_t, owned_renew
+from mrcore.owned cimport owned_list_t, owned_restore, owned_saved
 from mrcore.queue cimport FIFO
 from mrcore.sampler cimport sampler_init
 from mrcore.tape cimport NEVER, tape_attach, tape_check, tape_local, tape_point, tape_t
@@ -772,19 +772,15 @@ local int64])
     cdef dict state(self):
         """All there is to know; the tape and the schedules are the objects themselves."""
         cdef owned_list_t owned
-        cdef Py_ssize_t i
         self.alone()
         if self.joined:
             raise ValueError("this replay is part of a Portfolio, and cannot be copied by itself")
         owned.n = 0
         loop_owned(&self.c, &owned)
-        arrays = []
-        for i in range(owned.n):
-            arrays.append(owned_bytes(&owned.item[i])[:owned.item[i].size])
         return {
             "version": version("mrtrade"),
             "image": (<const char*>&self.c)[:sizeof(replay_t)],
-            "arrays": arrays,
+            "arrays": owned_saved(&owned),
             "deltas": self.deltas,
             "trades": self.trades,
             "times": np.asarray(self.times),
@@ -972,9 +968,7 @@ def restored(dict state not None):
     """The replay that `Replay.copy` or a pickle describes; it goes on as the original would."""
     cdef Replay replay = Replay.__new__(Replay, 1.0, 1.0)
     cdef owned_list_t owned
-    cdef bytes image = state["image"], content
-    cdef list arrays = state["arrays"]
-    cdef Py_ssize_t i
+    cdef bytes image = state["image"]
     if state["version"] != version("mrtrade") or len(image) != sizeof(replay_t):
         raise ValueError(f"saved by mrtrade {state['version']}, this is {version('mrtrade')}; a "
                          "replay is restored by the version that saved it")
@@ -983,12 +977,7 @@ def restored(dict state not None):
     replay.c.exchange.holding = NULL        # the original's
     owned.n = 0
     loop_owned(&replay.c, &owned)
-    for i in range(owned.n):                # they point to what is another's, or gone
-        owned.item[i].at[0] = NULL
-    for i in range(owned.n):
-        content = arrays[i]
-        if owned_renew(&owned.item[i], <const char*>content) < 0:
-            raise MemoryError()
+    owned_restore(&owned, state["arrays"])
     replay.deltas, replay.trades = state["deltas"], state["trades"]
     replay.times = state["times"]
     replay.target_columns, replay.order_columns = state["targets"], state["requests"]

@@ -14,10 +14,14 @@ from libc.math cimport NAN
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
 
-from mrcore.owned cimport MOST_OWNED, owned_add, owned_bytes, owned_list_t
+from mrcore.owned cimport MOST_OWNED, owned_add, owned_list_t, owned_saved
 from mrcore.rolling cimport check_window
 
+from importlib.metadata import version
+
 import numpy as np
+
+cdef str VERSION = version("mrtrade")
 
 
 cdef class Column:
@@ -86,11 +90,11 @@ cdef class Column:
         cdef owned_list_t owned
         owned.n = 0
         self.own(&owned)
-        arrays = [owned_bytes(&owned.item[i])[:owned.item[i].size] for i in range(owned.n)]
         return type(self), self.made_with, (
+            VERSION,
             self.made_with,
             (<const char*>self.kernel)[:self.kernel_size],
-            arrays,
+            owned_saved(&owned),
             (<const char*>self.last)[:sizeof(self.last)],
         )
 
@@ -100,7 +104,10 @@ cdef class Column:
         cdef bytes image, last, content
         cdef list arrays
         cdef Py_ssize_t i
-        made_with, image, arrays, last = state
+        saved_by, made_with, image, arrays, last = state
+        if saved_by != VERSION:         # the bytes of a struct mean something to its code only
+            raise ValueError(f"saved by mrtrade {saved_by}, this is {VERSION}; a statistic is "
+                             "restored by the version that saved it")
         owned.n = 0
         self.own(&owned)
         if made_with != self.made_with or <size_t>len(image) != self.kernel_size or (

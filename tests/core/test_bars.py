@@ -240,6 +240,19 @@ def test_a_copy_goes_its_own_way():
 # What is refused ---------------------------------------------------------------------------
 
 
+def test_a_damaged_or_foreign_state_is_refused():
+    bars = MarketBars(TICK, LOT, size=4 * MS, **SHORT)
+    bars.feed(*deep_tape(1))
+    bars.advance(100 * MS)
+    restore, (state,) = bars.__reduce__()
+    first, *others = state["arrays"]
+    for arrays in (others, [first[:-1], *others], []):
+        with pytest.raises(ValueError, match="damaged"):
+            restore({**state, "arrays": arrays})
+    with pytest.raises(ValueError, match=r"saved by mrtrade 0\.0\.0"):
+        restore({**state, "version": "0.0.0"})
+
+
 @pytest.mark.parametrize(
     ("options", "error"),
     [

@@ -439,8 +439,11 @@ def test_a_copy_and_a_pickle_go_on_bit_for_bit(tape, times, rows, latency, cut, 
     assert twin.counters == r.counters
 
 
-def test_a_pickle_of_another_version_is_refused():
+def test_a_pickle_of_another_version_or_a_damaged_one_is_refused():
     restore, (state,) = Replay(TICK, LOT).__reduce__()
+    for arrays in ([], [b"", *state["arrays"][1:]]):
+        with pytest.raises(ValueError, match="damaged"):
+            restore({**state, "arrays": arrays})
     with pytest.raises(ValueError, match=r"saved by mrtrade 0\.0\.0, this is"):
         restore({**state, "version": "0.0.0"})
 

@@ -95,10 +95,16 @@ def test_a_state_of_another_window_is_refused(make):
     live = make(12)
     live.batch(np.arange(30.0))
     before = bits(live.value)
-    for state in (make(11).__reduce__()[2], (*live.__reduce__()[2][:3], b"")):
+    for state in (make(11).__reduce__()[2], (*live.__reduce__()[2][:-1], b"")):
         with pytest.raises(ValueError, match="another window"):
             live.__setstate__(state)
         assert bits(live.value) == before
+
+
+def test_a_state_of_another_version_is_refused():
+    live = RollingLag(3)
+    with pytest.raises(ValueError, match=r"saved by mrtrade 0\.0\.0"):
+        live.__setstate__(("0.0.0", *live.__reduce__()[2][1:]))
 
 
 @every
