@@ -273,9 +273,16 @@ cdef inline void spread_owned(spread_t* f, owned_list_t* owned) noexcept nogil:
     pending_owned(&f.trades, owned)
 
 
+cdef inline void spread_age(spread_t* f, nanos_t now) noexcept nogil:
+    """Mids come of the age at which trades are held against them."""
+    while f.mids.first < now - f.lag_ns:
+        f.lagged = pending_pop(&f.mids).a
+
+
 cdef inline void spread_mid(spread_t* f, int64_t mid2, nanos_t now) noexcept nogil:
     """The mid is another one from now on."""
     if f.lag_ns > 0:
+        spread_age(f, now)              # here too, or they pile up while nobody trades
         pending_push(&f.mids, now, 0, mid2, 0)
 
 
@@ -284,6 +291,7 @@ cdef inline void spread_trade(
 ) noexcept nogil:
     """A trade; `mid2` is the mid before it. Left out where there is no mid to hold it against."""
     if f.lag_ns > 0:
+        spread_age(f, now)
         mid2 = f.lagged
     if mid2 == 0:
         return
@@ -293,12 +301,8 @@ cdef inline void spread_trade(
 
 
 cdef inline void spread_settle(spread_t* f, int64_t mid2, nanos_t until) noexcept nogil:
-    """What falls due by `until`: mids come of the age at which trades are held against them, and
-    trades whose horizon has come, while the mid is `mid2`; 0: they are dropped.
-    """
+    """Trades whose horizon has come by `until`, while the mid is `mid2`; 0: they are dropped."""
     cdef due_t item
-    while f.mids.first <= until - f.lag_ns:
-        f.lagged = pending_pop(&f.mids).a
     while f.trades.first <= until:
         item = pending_pop(&f.trades)
         if mid2 == 0:
