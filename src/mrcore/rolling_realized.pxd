@@ -3,7 +3,7 @@
 Every sum is over a window of its own length, kept by blocks (sums_t): a product of two returns
 h apart has window - h of its kind in the window.
 """
-from libc.math cimport M_PI, NAN, cbrt, ceil, fabs, pow, sqrt
+from libc.math cimport M_PI, NAN, cbrt, ceil, fabs, isfinite, pow, sqrt
 from libc.stdlib cimport calloc
 
 from mrcore.owned cimport owned_add, owned_list_t
@@ -82,7 +82,8 @@ cdef inline realized_t kernel_value(const kernel_t* k) noexcept nogil:
         v = 1.0 - u
         v = 1.0 - 6.0 * u * u * v if u <= 0.5 else 2.0 * v * v * v
         sum += 2.0 * v * sums_value(&k.sums[h], k.cells + h * n, n - h)
-    r.variance = sum if sum > 0.0 else 0.0              # below 0 by rounding only
+    # below 0 by rounding only; beyond the range of a double there is none
+    r.variance = NAN if not isfinite(sum) else sum if sum > 0.0 else 0.0
     return r
 
 
