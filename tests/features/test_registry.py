@@ -243,6 +243,38 @@ def test_a_state_of_other_features_is_refused():
             pickle.loads(saved)
 
 
+@pytest.mark.parametrize(
+    "other",
+    [lambda bars, roll: np.sin(bars["mid"] * 3.0), lambda bars, roll: np.cos(bars["mid"] * 2.0)],
+)
+def test_a_state_is_of_the_same_constants_and_names(other):
+    with scratch():
+        feature("mine", inputs=("mid",), **ABOUT)(lambda bars, roll: np.sin(bars["mid"] * 2.0))
+        saved = pickle.dumps(FeatureStream(["mine"]))
+        pickle.loads(saved)
+    with scratch():
+        feature("mine", inputs=("mid",), **ABOUT)(other)
+        with pytest.raises(ConfigError, match="were defined otherwise"):
+            pickle.loads(saved)
+
+
+def test_a_feature_does_not_write_on_what_others_read(bars):
+    def on_a_column(bars, roll):
+        bars["mid"][:] = 0.0
+        return bars["mid"]
+
+    def on_a_mean(bars, roll):
+        mean = roll.mean("mid", 5)
+        mean -= 1.0
+        return mean
+
+    for function in (on_a_column, on_a_mean):
+        with scratch():
+            feature("rough", inputs=("mid",), **ABOUT)(function)
+            with pytest.raises(ValueError, match="read-only"):
+                compute(bars.iloc[:20].copy(), ["rough"])
+
+
 def test_a_feature_sees_what_it_declares_and_no_more(bars):
     with scratch():
 
