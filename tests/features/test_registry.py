@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mrtrade.errors import ConfigError
+from mrtrade.errors import ConfigError, DataError
 from mrtrade.features import (
     COLUMNS,
     FAMILIES,
@@ -256,6 +256,13 @@ def test_a_state_is_of_the_same_constants_and_names(other):
         feature("mine", inputs=("mid",), **ABOUT)(other)
         with pytest.raises(ConfigError, match="were defined otherwise"):
             pickle.loads(saved)
+
+
+def test_bars_out_of_order_are_refused(bars):
+    mixed = pd.concat([bars.iloc[:20], bars.iloc[10:30]])
+    with pytest.raises(DataError, match="row 20: bars are not in order of time"):
+        compute(mixed, ["zscore_5"])
+    compute(mixed.sort_index(), ["zscore_5"])  # two bars may end at one time
 
 
 def test_a_feature_does_not_write_on_what_others_read(bars):

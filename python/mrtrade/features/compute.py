@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from mrtrade.clock import to_ns
-from mrtrade.errors import ConfigError
+from mrtrade.errors import ConfigError, DataError
 from mrtrade.features.columns import COLUMNS
 from mrtrade.features.registry import DERIVED, FEATURES, Derived, Feature, get
 from mrtrade.features.rolling import Array, Bars, Rolling, Shared, sealed
@@ -246,8 +246,16 @@ def compute(bars: pd.DataFrame, names: Iterable[str] | None = None) -> pd.DataFr
         One float64 column a feature, on the index of `bars`. NaN: no value (warm-up, empty book,
         nothing traded); never infinite. Where the bars lack a column that a feature is made of it
         is NaN throughout, and ``.attrs["reasons"]`` says why, by name.
+
+    Raises
+    ------
+    DataError
+        If times fall: windows would reach into the future.
     """
     stream = FeatureStream(FEATURES if names is None else names)
-    frame = pd.DataFrame(stream.update(columns_of(bars, stream.columns)), index=bars.index)
+    columns = columns_of(bars, stream.columns)
+    if len(back := np.flatnonzero(np.diff(columns["time"]) < 0)):
+        raise DataError("bars are not in order of time", row=int(back[0]) + 1, remedy="sort them")
+    frame = pd.DataFrame(stream.update(columns), index=bars.index)
     frame.attrs["reasons"] = stream.reasons
     return frame
