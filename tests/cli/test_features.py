@@ -214,6 +214,7 @@ def test_check(mrtrade, tmp_path):
         (["check", "wrong.py"], 2, "wrong.py:2: cannot be loaded: ZeroDivisionError"),
         (["check", "nowhere.py"], 2, "no such file"),
         (["check", "nothing"], 2, "no feature 'nothing'"),
+        (["show", "half_life"], 2, "such as 'half_life_600'"),
     ],
 )
 def test_one_clear_error(mrtrade, tmp_path, monkeypatch, arguments, code, says):

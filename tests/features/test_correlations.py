@@ -75,11 +75,11 @@ def test_coefficients_are_scipys(case):
 
 
 def hac_t(x, y, h: int, ok) -> float:
-    """The smaller t of a regression on the standardised feature, whose gaps have no score."""
+    """The smaller t of the mean product of the standardised two, whose gaps have no score."""
     x, y = (stats.zscore(one[ok]) for one in (x, y))
-    fit = sm.OLS(y, x).fit()
+    ic = (x * y).mean()
     scores = np.zeros(len(ok))
-    scores[ok] = x * fit.resid
+    scores[ok] = x * y - ic
     # statsmodels has no gaps: a regression of the scores on 1, whose scores they are
     gapless = sm.OLS(scores, np.ones(len(scores))).fit()
     kinds = [
@@ -87,7 +87,7 @@ def hac_t(x, y, h: int, ok) -> float:
         for kernel in ("uniform", "bartlett")
     ]
     error = max(kind.bse[0] for kind in kinds) * len(scores)
-    return fit.params[0] * ok.sum() / error
+    return ic * ok.sum() / error
 
 
 def test_t_statistics_are_those_of_statsmodels(case):
@@ -104,11 +104,11 @@ def test_t_statistics_are_those_of_statsmodels(case):
         assert row.rank_ic_p == pytest.approx(2 * stats.t.sf(abs(row.rank_ic_t), spans - 1))
     # and as one regression, where there are no gaps
     x, y = (stats.zscore(one.to_numpy()[:690]) for one in (features["coarse"], returns[24]))
-    plain = sm.OLS(y, sm.add_constant(x))
+    plain = sm.OLS(x * y, np.ones(len(x)))
     t = [
         plain.fit(
             cov_type="HAC", cov_kwds={"maxlags": 23, "kernel": kernel, "use_correction": False}
-        ).tvalues[1]
+        ).tvalues[0]
         for kernel in ("uniform", "bartlett")
     ]
     one = analyze_feature_correlations(features[["coarse"]].iloc[:690], returns[[24]])
@@ -146,6 +146,23 @@ def test_size_is_nominal_where_the_naive_one_is_not(phi, h, rows):
     assert 0.03 < pearson < 0.08
     assert 0.03 < spearman < 0.08
     assert naive > 0.4 or h == 1 or phi == 0.0
+
+
+@pytest.mark.parametrize("rows_set", [1, 2, 5, 20])
+@pytest.mark.parametrize("h", [1, 12])
+def test_a_flag_seen_once_tells_nothing(rows_set, h):
+    """One run of a flag is one case; residuals of a regression on it would sum to 0 there."""
+    rng = np.random.default_rng(5)
+    rows, tries = 600, 60
+    flags = np.zeros((rows, tries))
+    for column, start in enumerate(rng.integers(0, rows - rows_set, tries)):
+        flags[start : start + rows_set, column] = 1.0
+    features = pd.DataFrame(flags, index=grid(rows))
+    path = np.r_[0.0, np.cumsum(rng.normal(size=(rows + h)))]
+    returns = pd.DataFrame({h: path[h : rows + h] - path[:rows]}, index=features.index)
+    table = analyze_feature_correlations(features, returns).table
+    assert (table["ic_p"] < 0.05).mean() <= 0.1
+    assert (table["rank_ic_p"] < 0.05).mean() <= 0.1
 
 
 def test_a_planted_relation_is_found(case):

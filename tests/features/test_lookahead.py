@@ -171,6 +171,17 @@ def test_events_that_had_happened_but_were_not_received():
     assert verdict.clean
 
 
+def test_a_number_of_events_that_were_not_received():
+    def peeks(bars, tape):
+        return np.searchsorted(tape.trades.time, to_ns(bars.index), "right").astype(float)
+
+    def waits(bars, tape):
+        return np.searchsorted(tape.trades.local, to_ns(bars.index), "right").astype(float)
+
+    assert set(leaks(peeks)) == {"received"}
+    assert not leaks(waits)
+
+
 def test_what_cannot_be_tested_says_why():
     (verdict,) = check([lambda bars: np.full(len(bars), np.nan)])
     assert verdict.skipped == {"all": "no value on 1200 bars"}

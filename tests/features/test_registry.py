@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mrtrade.errors import ConfigError
+from mrtrade.errors import ConfigError, DataError
 from mrtrade.features import (
     COLUMNS,
     FAMILIES,
@@ -241,6 +241,45 @@ def test_a_state_of_other_features_is_refused():
         feature("mine", inputs=("mid",), **ABOUT)(third)
         with pytest.raises(ConfigError, match="were defined otherwise"):
             pickle.loads(saved)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [lambda bars, roll: np.sin(bars["mid"] * 3.0), lambda bars, roll: np.cos(bars["mid"] * 2.0)],
+)
+def test_a_state_is_of_the_same_constants_and_names(other):
+    with scratch():
+        feature("mine", inputs=("mid",), **ABOUT)(lambda bars, roll: np.sin(bars["mid"] * 2.0))
+        saved = pickle.dumps(FeatureStream(["mine"]))
+        pickle.loads(saved)
+    with scratch():
+        feature("mine", inputs=("mid",), **ABOUT)(other)
+        with pytest.raises(ConfigError, match="were defined otherwise"):
+            pickle.loads(saved)
+
+
+def test_bars_out_of_order_are_refused(bars):
+    mixed = pd.concat([bars.iloc[:20], bars.iloc[10:30]])
+    with pytest.raises(DataError, match="row 20: bars are not in order of time"):
+        compute(mixed, ["zscore_5"])
+    compute(mixed.sort_index(), ["zscore_5"])  # two bars may end at one time
+
+
+def test_a_feature_does_not_write_on_what_others_read(bars):
+    def on_a_column(bars, roll):
+        bars["mid"][:] = 0.0
+        return bars["mid"]
+
+    def on_a_mean(bars, roll):
+        mean = roll.mean("mid", 5)
+        mean -= 1.0
+        return mean
+
+    for function in (on_a_column, on_a_mean):
+        with scratch():
+            feature("rough", inputs=("mid",), **ABOUT)(function)
+            with pytest.raises(ValueError, match="read-only"):
+                compute(bars.iloc[:20].copy(), ["rough"])
 
 
 def test_a_feature_sees_what_it_declares_and_no_more(bars):

@@ -216,3 +216,32 @@ def test_fair_values(bars):
     assert whole.attrs["reasons"] == {}
     with pytest.raises(ConfigError, match="vwap, session_vwap"):
         calculate_fair_value_deviations(bars, ["twap"])
+
+
+def test_rates_of_bars_that_are_not_of_one_length():
+    # 1, 2 and 6 s long, as bars of volume are; 8 s for the last two
+    seconds = pd.to_timedelta([0, 1, 3, 9], "s")
+    frame = rows(mid=[100, 101, 100, 102], n_trades=[1, 2, 3, 5], bid_size=[1, 1, 1, 4])
+    frame = frame.assign(sell_volume=[1.0, 0.0, 3.0, 1.0], mid_open=101.0)
+    frame = frame.assign(mid_high=103.0, mid_low=100.0)
+    frame = frame.set_axis((pd.Timestamp("2024-01-01", tz="UTC") + seconds).as_unit("ns"))
+    assert one("trade_intensity_2", frame)[3] == pytest.approx(8 / 8)
+    assert one("queue_wait_bid_2", frame)[3] == pytest.approx(4 / (4 / 8))
+    squares = np.log(100 / 101) ** 2 + np.log(102 / 100) ** 2
+    assert one("realized_vol_2", frame)[3] == pytest.approx(np.sqrt(squares / 8 * YEAR))
+    span = 2 * np.log(1.03) ** 2 / (4 * np.log(2))
+    assert one("parkinson_vol_2", frame)[3] == pytest.approx(np.sqrt(span / 8 * YEAR))
+
+
+@pytest.mark.parametrize("name", ["half_life_60", "ou_theta_60", "residual_half_life_60"])
+def test_a_missing_bar_is_not_a_market_of_half_the_speed(name):
+    rng = np.random.default_rng(3)
+    x = np.zeros(200)
+    for t in range(1, 200):
+        x[t] = 0.3 * x[t - 1] + rng.normal()
+    other = 100 + np.cumsum(rng.normal(size=200))
+    frame = rows(mid=other * np.exp(1e-3 * x) if "residual" in name else 100 + x, other_mid=other)
+    steps = np.r_[0, np.ones(198), 2]
+    later = frame.set_axis(frame.index[0] + pd.to_timedelta(np.cumsum(steps), "s"))
+    ratio = one(name, later)[-1] / one(name, frame)[-1]
+    assert ratio ** (-1 if name.startswith("ou") else 1) == pytest.approx(61 / 60)

@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections.abc import Iterable, Mapping
 from functools import partial
+from types import CodeType
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from mrtrade.clock import to_ns
-from mrtrade.errors import ConfigError
+from mrtrade.errors import ConfigError, DataError
 from mrtrade.features.columns import COLUMNS
 from mrtrade.features.registry import DERIVED, FEATURES, Derived, Feature, get
-from mrtrade.features.rolling import Array, Bars, Rolling, Shared
+from mrtrade.features.rolling import Array, Bars, Rolling, Shared, sealed
 
 
 class Inputs(dict[str, npt.NDArray[Any]]):
@@ -113,7 +114,7 @@ class FeatureStream:
         # A lone column of a frame may be strided, and numpy's loops for strided data need not
         # round like those for contiguous data: without this the chunk size would show.
         known: dict[str, npt.NDArray[Any]] = {
-            name: np.ascontiguousarray(bars[name]) for name in self.columns if name in bars
+            name: sealed(np.ascontiguousarray(bars[name])) for name in self.columns if name in bars
         }
         self._see(frozenset(known))
         rows = _length(known or bars)
@@ -124,7 +125,7 @@ class FeatureStream:
                 for need in needs:
                     inputs[need] = known[need]
                 roll.begin(inputs)
-                known[name] = _values(name, function(inputs, roll), rows)
+                known[name] = sealed(_values(name, function(inputs, roll), rows))
         nothing = np.full(rows, np.nan)
         return {one.name: known.get(one.name, nothing) for one in self.features}
 
@@ -199,10 +200,17 @@ def _digest(nodes: Iterable[Derived]) -> str:
     """Hash of what is computed: names, inputs, parameters and code."""
     content = hashlib.sha256()
     for node in nodes:
-        code = node.function.__code__.co_code
         params = {name: getattr(x, "__name__", x) for name, x in node.params.items()}
+        code = _content(node.function.__code__)
         content.update(repr((node.name, node.inputs, params, code)).encode())
     return content.hexdigest()
+
+
+def _content(x: Any) -> str:
+    """Return what code says: its bytes alone are the same for `x + 1` and `x + 2`."""
+    if isinstance(x, CodeType):
+        return repr((x.co_code, x.co_names, [_content(one) for one in x.co_consts]))
+    return repr(sorted(map(repr, x)) if isinstance(x, frozenset) else x)
 
 
 def columns_of(frame: pd.DataFrame, names: Iterable[str] | None = None) -> dict[str, Any]:
@@ -238,8 +246,16 @@ def compute(bars: pd.DataFrame, names: Iterable[str] | None = None) -> pd.DataFr
         One float64 column a feature, on the index of `bars`. NaN: no value (warm-up, empty book,
         nothing traded); never infinite. Where the bars lack a column that a feature is made of it
         is NaN throughout, and ``.attrs["reasons"]`` says why, by name.
+
+    Raises
+    ------
+    DataError
+        If times fall: windows would reach into the future.
     """
     stream = FeatureStream(FEATURES if names is None else names)
-    frame = pd.DataFrame(stream.update(columns_of(bars, stream.columns)), index=bars.index)
+    columns = columns_of(bars, stream.columns)
+    if len(back := np.flatnonzero(np.diff(columns["time"]) < 0)):
+        raise DataError("bars are not in order of time", row=int(back[0]) + 1, remedy="sort them")
+    frame = pd.DataFrame(stream.update(columns), index=bars.index)
     frame.attrs["reasons"] = stream.reasons
     return frame

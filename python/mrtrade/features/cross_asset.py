@@ -406,7 +406,8 @@ def residual_df_t(bars: Bars, roll: Rolling, *, window: int) -> Array:
     family=FAMILY,
     unit="s",
     inputs=("pair_residual_{window}", "bar_s"),
-    formula="-ln 2 / ln phi x bar time, phi - 1: slope of e - e_1 on e_1; e: pair_residual_n",
+    formula="-ln 2 / ln phi x mean_n(bar time), phi - 1: slope of e - e_1 on e_1; e: "
+    "pair_residual_n",
     edge="NaN: phi outside (0, 1), or t > -3.34",
     source="Uhlenbeck & Ornstein 1930; gate: MacKinnon 2010, two series, 5 %",
     lookback=lambda n: 2 * n - 1,
@@ -419,4 +420,4 @@ def residual_half_life(bars: Bars, roll: Rolling, *, window: int) -> Array:
     slope, t = _reversion(bars, roll, window)
     phi = 1.0 + slope
     reverts = (phi > 0.0) & (phi < 1.0) & (t < ENGLE_GRANGER_5)
-    return -math.log(2.0) / np.log(np.where(reverts, phi, np.nan)) * bars["bar_s"]
+    return -math.log(2.0) / np.log(np.where(reverts, phi, np.nan)) * roll.mean("bar_s", window)

@@ -425,7 +425,7 @@ def zscore_us(bars: Bars, roll: Rolling, *, window: int) -> Array:
 )
 def zscore_expected(bars: Bars, roll: Rolling, *, window: int) -> Array:
     """Move that reversion at the half-life would bring within a tenth of the window."""
-    lives = window / LONG * bars["bar_s"] / bars[f"half_life_{window}"]
+    lives = window / LONG * roll.mean("bar_s", window) / bars[f"half_life_{window}"]
     return squash(bars[f"zscore_{window}"]) * np.expm1(-math.log(2.0) * lives)
 
 

@@ -10,7 +10,9 @@ what it says of the bars before must not change:
 - *stream*: bar by bar and in chunks of any size, as live, it says what it says of the whole. (A
   function of a frame is called live with the bars so far: that is *truncate*, at many bars.)
 
-Registered features are compared bit by bit, functions of your own to 1e-12 of the value.
+Registered features are compared bit by bit, functions of your own to 1e-12 of the value. What a
+function brings along is not changed: one that reads a table of its own, or keeps what it was given
+before, can know a future that no test here takes away.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ class Recording:
         )
 
     def after(self, time_ns: int, seed: int = 0) -> Recording:
-        """Return it with other events, later, for all that is received after a time.
+        """Return it with other events, later and fewer, for all that is received after a time.
 
         When they happened stays as it is: some had happened before that time.
         """
@@ -155,7 +155,11 @@ def _other_events(events: Any, time_ns: int, rng: np.random.Generator) -> LocalE
     tick, lots = events.tick.copy(), events.lots.copy()
     tick[late] += rng.integers(-3, 4, count).astype(tick.dtype)
     lots[late] = np.where(events.side[late] == 0, 0, rng.integers(1, 10**5, count))
-    return LocalEvents(events.time, events.side, tick, lots, _later(events.local, late, rng))
+    local = _later(events.local, late, rng)
+    kept = ~late | (rng.random(len(late)) < 0.5)
+    kept[-1:] = True  # as many bars as before, at least
+    columns = (events.time, events.side, tick, lots, local)
+    return LocalEvents(*(column[kept] for column in columns))
 
 
 def _other_rows(rows: pd.DataFrame, time_ns: int, rng: np.random.Generator) -> pd.DataFrame:

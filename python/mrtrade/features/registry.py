@@ -252,6 +252,11 @@ def get(name: str) -> Feature:
                 expected=f">= {one.shortest} bars",
             )
         return one
+    if name in _WINDOWED:
+        whole = next(one.name for one in FEATURES.values() if one.stem == name)
+        raise ConfigError(
+            f"feature {name!r} needs a window, in bars", expected=f"such as {whole!r}"
+        )
     near = get_close_matches(name, [*FEATURES, *_WINDOWED], n=1)
     raise ConfigError(
         f"no feature {name!r}",

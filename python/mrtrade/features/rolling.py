@@ -31,6 +31,15 @@ _NEVER = np.iinfo(np.int64).min
 _DAY_NS = 86_400_000_000_000
 
 
+def sealed(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return a view that cannot be written: a feature would change what others are given."""
+    if len(array) == 1:  # one bar of a stream: quicker, and what writes has failed on many
+        return array
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
 class Cell:
     """A kernel, and what it said of the present chunk."""
 
@@ -122,7 +131,9 @@ class Rolling:
         if cell.series != series:
             raise _other(cell)
         if cell.seen != self._shared.chunk:
-            cell.result = cell.kernel.batch(*[self._bars[name] for name in series])
+            result = cell.kernel.batch(*[self._bars[name] for name in series])
+            several = type(result) is tuple
+            cell.result = tuple(map(sealed, result)) if several else sealed(result)
             cell.seen = self._shared.chunk
         return cell.result
 

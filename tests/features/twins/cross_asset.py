@@ -126,5 +126,5 @@ def residual_df_t(bars, n):
 def residual_half_life(bars, n):
     fit = dickey_fuller(bars, n)
     reverts = (fit["t"] < -3.33613) & (fit["slope"] < 0) & (fit["slope"] > -1)
-    seconds = bars.index.to_series().diff().dt.total_seconds()
+    seconds = bars.index.to_series().diff().dt.total_seconds().rolling(n).mean()
     return -np.log(2) / np.log1p(fit["slope"].where(reverts)) * seconds

@@ -163,7 +163,7 @@ def zscore_us(bars, n):
 
 @twin("zscore_expected")
 def zscore_expected(bars, n):
-    left = 0.5 ** (n / 10 * seconds(bars) / part("half_life")(bars, n))
+    left = 0.5 ** (n / 10 * seconds(bars).rolling(n).mean() / part("half_life")(bars, n))
     return -zscore(bars, n) * (1 - left)
 
 

@@ -127,7 +127,7 @@ def ar1(bars, n):
         "sd": np.sqrt(variance / np.where(phi < 1, 1 - phi**2, np.nan)),
     }
     frame = pd.DataFrame({name: from_row(bars, n, one) for name, one in fit.items()})
-    frame["seconds"] = bars.index.to_series().diff().dt.total_seconds()
+    frame["seconds"] = bars.index.to_series().diff().dt.total_seconds().rolling(n).mean()
     critical = mackinnoncrit(N=1, regression="c", nobs=n)[1]
     return frame, frame["phi"].between(0, 1) & ((frame["phi"] - 1) / frame["error"] < critical)
 

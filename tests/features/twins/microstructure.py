@@ -107,7 +107,7 @@ def depletion(bars, n, stem):
 @twin("queue_wait_bid", "queue_wait_ask")
 def queue_wait(bars, n, stem):
     taken = bars["sell_volume" if stem.endswith("bid") else "buy_volume"].rolling(n).mean()
-    return bars[f"{stem[-3:]}_size"] * seconds(bars) / taken
+    return bars[f"{stem[-3:]}_size"] * seconds(bars).rolling(n).mean() / taken
 
 
 @twin("cancel_imbalance", "add_imbalance", "depletion_imbalance", "emptied_imbalance")
@@ -168,7 +168,7 @@ def trade_sign_autocorr(bars, n):
 
 @twin("trade_intensity")
 def trade_intensity(bars, n):
-    return bars["n_trades"].rolling(n).mean() / seconds(bars)
+    return bars["n_trades"].rolling(n).sum() / seconds(bars).rolling(n).sum()
 
 
 @twin("hawkes_intensity", "hawkes_imbalance")

@@ -13,13 +13,18 @@ def seconds(bars):
     return bars.index.to_series().diff().dt.total_seconds()
 
 
+def annualized(bars, variance, n):
+    """Volatility of a year: the first bar has no length."""
+    return np.sqrt(variance * YEAR_S / seconds(bars).rolling(n).mean())
+
+
 def returns(bars):
     return np.log(bars["mid"] / bars["mid"].shift())
 
 
 @twin("realized_vol")
 def realized_vol(bars, n):
-    return np.sqrt((returns(bars) ** 2).rolling(n).mean() * YEAR_S / seconds(bars))
+    return annualized(bars, (returns(bars) ** 2).rolling(n).mean(), n)
 
 
 @twin("vol_ratio")
@@ -31,12 +36,7 @@ def vol_ratio(bars, n):
 @twin("parkinson_vol")
 def parkinson_vol(bars, n):
     span = np.log(bars["mid_high"] / bars["mid_low"]) ** 2 / (4 * np.log(2))
-    return np.sqrt(span.rolling(n).mean() * YEAR_S / seconds(bars)).iloc[1:].reindex(bars.index)
-
-
-def annualized(bars, variance):
-    """Volatility of a year; the first bar has no length."""
-    return np.sqrt(variance * YEAR_S / seconds(bars))
+    return annualized(bars, span.rolling(n).mean(), n)
 
 
 def logs(bars):
@@ -48,7 +48,7 @@ def logs(bars):
 def garman_klass_vol(bars, n):
     high, low, close = logs(bars)
     each = 0.5 * (high - low) ** 2 - (2 * np.log(2) - 1) * close**2
-    return annualized(bars, each.rolling(n).mean())
+    return annualized(bars, each.rolling(n).mean(), n)
 
 
 def rogers_satchell(bars):
@@ -58,7 +58,7 @@ def rogers_satchell(bars):
 
 @twin("rogers_satchell_vol")
 def rogers_satchell_vol(bars, n):
-    return annualized(bars, rogers_satchell(bars).rolling(n).mean())
+    return annualized(bars, rogers_satchell(bars).rolling(n).mean(), n)
 
 
 @twin("yang_zhang_vol")
@@ -67,7 +67,7 @@ def yang_zhang_vol(bars, n):
     gap = np.log(bars["mid_open"] / bars["mid"].shift())
     within = rogers_satchell(bars).rolling(n).mean()
     variance = gap.rolling(n).var() + k * logs(bars)[2].rolling(n).var() + (1 - k) * within
-    return annualized(bars, variance)
+    return annualized(bars, variance, n)
 
 
 def over_windows(bars, n, function):
@@ -93,7 +93,7 @@ def realized_kernel(r):
 
 @twin("realized_kernel_vol")
 def realized_kernel_vol(bars, n):
-    return annualized(bars, over_windows(bars, n, realized_kernel) / n)
+    return annualized(bars, over_windows(bars, n, realized_kernel) / n, n)
 
 
 @twin("noise_ratio")
@@ -136,7 +136,7 @@ def jump_test(r):
 
 @twin("bipower_vol")
 def bipower_vol(bars, n):
-    return annualized(bars, over_windows(bars, n, bipower) / n)
+    return annualized(bars, over_windows(bars, n, bipower) / n, n)
 
 
 @twin("jump_z")

@@ -42,7 +42,8 @@ def dickey_fuller_5(n: int) -> float:
     family=FAMILY,
     unit="s",
     inputs=("mid", "bar_s"),
-    formula="-ln 2 / ln phi, phi from OLS of (mid - mid_1) on mid_1 with intercept over n pairs",
+    formula="-ln 2 / ln phi x mean_n(bar time), phi from OLS of (mid - mid_1) on mid_1 with "
+    "intercept over n pairs",
     edge=GATE,
     source=SOURCE,
     lookback=lambda n: n,
@@ -55,7 +56,7 @@ def half_life(bars: Bars, roll: Rolling, *, window: int) -> Array:
     """Half-life of an Ornstein-Uhlenbeck mid; biased low where it is long against the window."""
     _, _, t, phi, _, _ = roll.ar("mid", window)
     reverts = (phi > 0.0) & (phi < 1.0) & (t < dickey_fuller_5(window))
-    return -LN2 / np.log(np.where(reverts, phi, np.nan)) * bars["bar_s"]
+    return -LN2 / np.log(np.where(reverts, phi, np.nan)) * roll.mean("bar_s", window)
 
 
 @feature(
@@ -63,7 +64,7 @@ def half_life(bars: Bars, roll: Rolling, *, window: int) -> Array:
     family=FAMILY,
     unit="s",
     inputs=("mid", "bar_s", "half_life_{window}"),
-    formula="se(phi) ln 2 / (phi ln(phi)^2)",
+    formula="se(phi) ln 2 / (phi ln(phi)^2) x mean_n(bar time)",
     edge=GATE,
     source="delta method",
     lookback=lambda n: n,
@@ -76,7 +77,7 @@ def half_life_se(bars: Bars, roll: Rolling, *, window: int) -> Array:
     """How uncertain the half-life is: its standard error."""
     _, _, _, phi, error, _ = roll.ar("mid", window)
     life = bars[f"half_life_{window}"]
-    return error * life * life / (LN2 * phi * bars["bar_s"])
+    return error * life * life / (LN2 * phi * roll.mean("bar_s", window))
 
 
 @feature(
@@ -84,7 +85,7 @@ def half_life_se(bars: Bars, roll: Rolling, *, window: int) -> Array:
     family=FAMILY,
     unit="s",
     inputs=("mid", "bar_s", "half_life_{window}"),
-    formula="-ln 2 / ln(phi + (1 + 3 phi) / n)",
+    formula="-ln 2 / ln(phi + (1 + 3 phi) / n) x mean_n(bar time)",
     edge=GATE + "; corrected phi >= 1",
     source="bias of phi: Kendall 1954, Marriott & Pope 1954",
     lookback=lambda n: n,
@@ -98,7 +99,7 @@ def half_life_corrected(bars: Bars, roll: Rolling, *, window: int) -> Array:
     phi = roll.ar("mid", window)[3]
     phi = phi + (1.0 + 3.0 * phi) / window
     known = (phi < 1.0) & np.isfinite(bars[f"half_life_{window}"])
-    return -LN2 / np.log(np.where(known, phi, np.nan)) * bars["bar_s"]
+    return -LN2 / np.log(np.where(known, phi, np.nan)) * roll.mean("bar_s", window)
 
 
 @feature(
@@ -106,7 +107,7 @@ def half_life_corrected(bars: Bars, roll: Rolling, *, window: int) -> Array:
     family=FAMILY,
     unit="1/h",
     inputs=("mid", "bar_s"),
-    formula="-ln(phi) / bar time in hours",
+    formula="-ln(phi) / mean_n(bar time), hours",
     edge="NaN: flat window, phi <= 0; no gate: about 4.4 / n a bar for a random walk",
     source="Uhlenbeck & Ornstein 1930, exact discretisation",
     lookback=lambda n: n,
@@ -116,7 +117,7 @@ def half_life_corrected(bars: Bars, roll: Rolling, *, window: int) -> Array:
 )
 def ou_theta(bars: Bars, roll: Rolling, *, window: int) -> Array:
     """Speed of reversion, ln 2 / half-life, whether it is significant or not; below 0: it flees."""
-    return -HOUR_S * np.log(roll.ar("mid", window)[3]) / bars["bar_s"]
+    return -HOUR_S * np.log(roll.ar("mid", window)[3]) / roll.mean("bar_s", window)
 
 
 @feature(

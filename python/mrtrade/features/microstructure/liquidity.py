@@ -132,10 +132,10 @@ for _name, _amount, _volume, _formula in (
 @feature(
     "hidden_share",
     family=FAMILY,
-    unit="0..1",
+    unit="ratio",
     inputs=("unmatched_trades", "volume"),
     formula="sum_n(volume for which the book lost no size in time) / sum_n(volume)",
-    edge="NaN: no trade in the window",
+    edge="NaN: no trade in the window; above 1 where trades before it became known as such in it",
     source="definition; hidden or refilled orders, or a feed that bundles changes",
     lookback=lambda n: n - 1,
     warmup=lambda n: n - 1,

@@ -48,7 +48,8 @@ def depletion(bars: Bars, roll: Rolling, *, window: int, side: str) -> Array:
 
 def queue_wait(bars: Bars, roll: Rolling, *, window: int, side: str, taker: str) -> Array:
     """Time for which the market orders of late would need to eat the queue at the touch."""
-    return bars[f"{side}_size"] / (roll.mean(f"{taker}_volume", window) / bars["bar_s"])
+    rate = roll.mean(f"{taker}_volume", window) / roll.mean("bar_s", window)
+    return bars[f"{side}_size"] / rate
 
 
 for _side, _taker in (("bid", "sell"), ("ask", "buy")):
@@ -83,11 +84,11 @@ for _side, _taker in (("bid", "sell"), ("ask", "buy")):
         family=FAMILY,
         unit="s",
         inputs=(f"{_side}_size", f"{_taker}_volume", "bar_s"),
-        formula=f"{_side}_size / (mean_n({_taker}_volume) / bar time)",
+        formula=f"{_side}_size / (mean_n({_taker}_volume) / mean_n(bar time))",
         edge="NaN: no such trade in the window",
         source="queue over its market-order rate, after Cont, Stoikov & Talreja 2010",
-        lookback=lambda n: n - 1,
-        warmup=lambda n: n - 1,
+        lookback=lambda n: n,
+        warmup=lambda n: n,
         windows=(60, 300),
         params={"side": _side, "taker": _taker},
     )(queue_wait)

@@ -136,16 +136,16 @@ def vpin_bulk(bars: Bars, roll: Rolling, *, window: int) -> Array:
     family=FAMILY,
     unit="1/s",
     inputs=("n_trades", "bar_s"),
-    formula="mean_n(trades) / bar time",
+    formula="mean_n(trades) / mean_n(bar time)",
     edge="0: no trade",
     source="definition",
-    lookback=lambda n: n - 1,
-    warmup=lambda n: n - 1,
+    lookback=lambda n: n,
+    warmup=lambda n: n,
     windows=(60, 300),
 )
 def trade_intensity(bars: Bars, roll: Rolling, *, window: int) -> Array:
     """Trades in a second."""
-    return roll.mean("n_trades", window) / bars["bar_s"]
+    return roll.mean("n_trades", window) / roll.mean("bar_s", window)
 
 
 @feature(

@@ -23,8 +23,9 @@ STILL = "NaN: more than a tenth of the bars without a move"
     "bipower_vol",
     family=FAMILY,
     unit="1/sqrt(year)",
-    inputs=("log_return", "bars_per_year"),
-    formula="sqrt(pi / 2 mean of |r| |r_1| 365 d / bar time), the n - 1 products of n returns",
+    inputs=("log_return", "bar_s"),
+    formula="sqrt(pi / 2 mean of |r| |r_1| 365 d / mean_n(bar time)), the n - 1 products of n "
+    "returns",
     edge="low, or 0, where bars without a move are many",
     source="Barndorff-Nielsen & Shephard 2004",
     lookback=lambda n: n,
@@ -34,7 +35,7 @@ STILL = "NaN: more than a tenth of the bars without a move"
 )
 def bipower_vol(bars: Bars, roll: Rolling, *, window: int) -> Array:
     """Realised volatility without jumps, annualised."""
-    return annualized(roll.jump("log_return", window)[1] / window, bars["bars_per_year"])
+    return annualized(roll.jump("log_return", window)[1] / window, roll.mean("bar_s", window))
 
 
 @feature(

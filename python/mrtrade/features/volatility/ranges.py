@@ -67,62 +67,63 @@ def rogers_satchell(bars: Bars, roll: Rolling) -> Array:
     "parkinson_vol",
     family=FAMILY,
     unit="1/sqrt(year)",
-    inputs=("squared_range", "bars_per_year"),
-    formula="sqrt(mean_n(ln(mid_high / mid_low)^2) / (4 ln 2) 365 d / bar time)",
+    inputs=("squared_range", "bar_s"),
+    formula="sqrt(mean_n(ln(mid_high / mid_low)^2) / (4 ln 2) 365 d / mean_n(bar time))",
     edge=BAD,
     source="Parkinson 1980, on mids",
-    lookback=lambda n: n - 1,
-    warmup=lambda n: n - 1,
+    lookback=lambda n: n,
+    warmup=lambda n: n,
     windows=(60, 300),
 )
 def parkinson_vol(bars: Bars, roll: Rolling, *, window: int) -> Array:
     """Range volatility of the mid, annualised; low on bars with few quote changes."""
-    return annualized(roll.mean("squared_range", window) / (4.0 * LN2), bars["bars_per_year"])
+    return annualized(roll.mean("squared_range", window) / (4.0 * LN2), roll.mean("bar_s", window))
 
 
 @feature(
     "garman_klass_vol",
     family=FAMILY,
     unit="1/sqrt(year)",
-    inputs=("squared_range", "open_to_close", "bars_per_year"),
-    formula="sqrt(mean_n(ln(high / low)^2 / 2 - (2 ln 2 - 1) ln(close / open)^2) 365 d / bar time)",
+    inputs=("squared_range", "open_to_close", "bar_s"),
+    formula="sqrt(mean_n(ln(high / low)^2 / 2 - (2 ln 2 - 1) ln(close / open)^2) 365 d / "
+    "mean_n(bar time))",
     edge=BAD,
     source="Garman & Klass 1980, on mids",
-    lookback=lambda n: n - 1,
-    warmup=lambda n: n - 1,
+    lookback=lambda n: n,
+    warmup=lambda n: n,
     windows=(300,),
 )
 def garman_klass_vol(bars: Bars, roll: Rolling, *, window: int) -> Array:
     """Volatility from range and net move, annualised: surer than the range alone."""
     move = bars["open_to_close"]
     each = 0.5 * bars["squared_range"] - (2.0 * LN2 - 1.0) * move * move
-    return annualized(roll.mean(each, window), bars["bars_per_year"])
+    return annualized(roll.mean(each, window), roll.mean("bar_s", window))
 
 
 @feature(
     "rogers_satchell_vol",
     family=FAMILY,
     unit="1/sqrt(year)",
-    inputs=("rogers_satchell", "bars_per_year"),
-    formula="sqrt(mean_n(ln(h/c) ln(h/o) + ln(l/c) ln(l/o)) 365 d / bar time)",
+    inputs=("rogers_satchell", "bar_s"),
+    formula="sqrt(mean_n(ln(h/c) ln(h/o) + ln(l/c) ln(l/o)) 365 d / mean_n(bar time))",
     edge=BAD,
     source="Rogers & Satchell 1991, on mids",
-    lookback=lambda n: n - 1,
-    warmup=lambda n: n - 1,
+    lookback=lambda n: n,
+    warmup=lambda n: n,
     windows=(300,),
 )
 def rogers_satchell_vol(bars: Bars, roll: Rolling, *, window: int) -> Array:
     """Volatility about the bar's trend, annualised: a drift does not add to it."""
-    return annualized(roll.mean("rogers_satchell", window), bars["bars_per_year"])
+    return annualized(roll.mean("rogers_satchell", window), roll.mean("bar_s", window))
 
 
 @feature(
     "yang_zhang_vol",
     family=FAMILY,
     unit="1/sqrt(year)",
-    inputs=("rogers_satchell", "open_to_close", "log_open", "log_mid", "bars_per_year"),
-    formula="sqrt((var_n(ln(o / c_1)) + k var_n(ln(c / o)) + (1 - k) mean_n(RS)) 365 d / bar "
-    "time), ddof 1, k = 0.34 / (1.34 + (n + 1) / (n - 1))",
+    inputs=("rogers_satchell", "open_to_close", "log_open", "log_mid", "bar_s"),
+    formula="sqrt((var_n(ln(o / c_1)) + k var_n(ln(c / o)) + (1 - k) mean_n(RS)) 365 d / "
+    "mean_n(bar time)), ddof 1, k = 0.34 / (1.34 + (n + 1) / (n - 1))",
     edge=BAD + "; near rogers_satchell_vol where bars join without a gap",
     source="Yang & Zhang 2000, on mids",
     lookback=lambda n: n,
@@ -138,4 +139,4 @@ def yang_zhang_vol(bars: Bars, roll: Rolling, *, window: int) -> Array:
         + k * roll.variance("open_to_close", window, 1)
         + (1.0 - k) * roll.mean("rogers_satchell", window)
     )
-    return annualized(variance, bars["bars_per_year"])
+    return annualized(variance, roll.mean("bar_s", window))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mrtrade.features.registry import derived, feature
+from mrtrade.features.registry import feature
 from mrtrade.features.rolling import Array, Bars, Rolling
 
 FAMILY = "volatility"
@@ -14,23 +14,17 @@ YEAR_S = 365 * 86400.0
 SPARSE = 20
 
 
-@derived("bars_per_year", unit="1/year", inputs=("bar_s",))
-def bars_per_year(bars: Bars, roll: Rolling) -> Array:
-    """Bars of the present length in a year of 365 days."""
-    return YEAR_S / bars["bar_s"]
-
-
-def annualized(variance: Array, bars_per_year: Array) -> Array:
-    """Return the volatility of a year from the variance of a bar."""
-    return np.sqrt(np.maximum(variance, 0.0) * bars_per_year)  # below 0 by rounding
+def annualized(variance: Array, bar_s: Array) -> Array:
+    """Return the volatility of a year of 365 days from the mean variance and time of a bar."""
+    return np.sqrt(np.maximum(variance, 0.0) * (YEAR_S / bar_s))  # below 0 by rounding
 
 
 @feature(
     "realized_vol",
     family=FAMILY,
     unit="1/sqrt(year)",
-    inputs=("squared_return", "bars_per_year"),
-    formula="sqrt(mean_n(ln(mid / mid_1)^2) 365 d / bar time)",
+    inputs=("squared_return", "bar_s"),
+    formula="sqrt(mean_n(ln(mid / mid_1)^2) 365 d / mean_n(bar time))",
     edge="0: flat window",
     source="Andersen, Bollerslev, Diebold & Labys 2003",
     lookback=lambda n: n,
@@ -39,15 +33,15 @@ def annualized(variance: Array, bars_per_year: Array) -> Array:
 )
 def realized_vol(bars: Bars, roll: Rolling, *, window: int) -> Array:
     """Realised volatility of the mid, annualised (0.6 is 60 % a year)."""
-    return annualized(roll.mean("squared_return", window), bars["bars_per_year"])
+    return annualized(roll.mean("squared_return", window), roll.mean("bar_s", window))
 
 
 @feature(
     "realized_kernel_vol",
     family=FAMILY,
     unit="1/sqrt(year)",
-    inputs=("log_return", "bars_per_year"),
-    formula="sqrt(sum_h k(h / (H + 1)) gamma_h / n 365 d / bar time), |h| <= H, Parzen k; "
+    inputs=("log_return", "bar_s"),
+    formula="sqrt(sum_h k(h / (H + 1)) gamma_h / n 365 d / mean_n(bar time)), |h| <= H, Parzen k; "
     "H = 3.51 (noise / variance)^(2/5) n^(3/5) <= n / 10",
     edge="0: flat window",
     source="Barndorff-Nielsen, Hansen, Lunde & Shephard 2009, not flat-topped",
@@ -60,7 +54,7 @@ def realized_kernel_vol(bars: Bars, roll: Rolling, *, window: int) -> Array:
     """Realised volatility without what noise of the mid adds to it."""
     tenth = window // 10
     variance = roll.kernel_variance("log_return", window, tenth, min(SPARSE, tenth))
-    return annualized(variance / window, bars["bars_per_year"])
+    return annualized(variance / window, roll.mean("bar_s", window))
 
 
 @feature(
