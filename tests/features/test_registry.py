@@ -326,6 +326,14 @@ def test_a_feature_gives_a_value_for_each_bar(bars):
         FeatureStream(["spread_bps"]).update(columns)
 
 
+def test_a_feature_of_a_column_s_name_leaves_the_column_alone(bars):
+    with scratch():
+        feature("mid", inputs=("mid",), **ABOUT)(lambda bars, roll: -bars["mid"])
+        out = compute(bars, ["mid", "spread_bps"])
+        assert out["mid"].equals(-bars["mid"])
+        assert out["spread_bps"].equals(compute(bars, ["spread_bps"])["spread_bps"])
+
+
 def test_inputs_that_lead_nowhere_or_in_a_circle(bars):
     with scratch():
         feature("lost", inputs=("no_such",), **ABOUT)(lambda bars, roll: bars["no_such"])

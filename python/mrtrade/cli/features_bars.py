@@ -19,7 +19,9 @@ StoreOption = Annotated[str, typer.Option(help="Folder, or address, of the store
 ExchangeOption = Annotated[str | None, typer.Option(help="Such as BINANCE_FUTURES.")]
 SymbolOption = Annotated[str | None, typer.Option(help="Such as BTC/USDT-PERP.")]
 OtherOption = Annotated[str | None, typer.Option(help="Second asset, for its features.")]
-IntervalOption = Annotated[str, typer.Option(help="Length of a bar, such as 1s or 5min.")]
+IntervalOption = Annotated[
+    str | None, typer.Option(help="Length of a bar, such as 5min; default: 1s.", show_default=False)
+]
 StartOption = Annotated[str | None, typer.Option(help="First time, UTC.")]
 EndOption = Annotated[str | None, typer.Option(help="Time after the last, UTC.")]
 FeaturesOption = Annotated[
@@ -38,13 +40,14 @@ def load(
     exchange: str | None,
     symbol: str | None,
     other: str | None,
-    interval: str,
+    interval: str | None,
     start: str | None,
     end: str | None,
 ) -> pd.DataFrame:
     """Return bars."""
     if file is not None:
-        for name, value in (("exchange", exchange), ("symbol", symbol), ("other", other)):
+        given = {"exchange": exchange, "symbol": symbol, "other": other, "interval": interval}
+        for name, value in given.items():
             if value is not None:
                 raise typer.BadParameter("is for a store, not for a file", param_hint=f"--{name}")
         return _read(file, start, end)
@@ -59,7 +62,7 @@ def load(
     from mrtrade.features.market import load_bars
 
     with closing(open_store(store)) as opened:
-        return load_bars(opened, exchange, symbol, interval, start, end, other=other)
+        return load_bars(opened, exchange, symbol, interval or "1s", start, end, other=other)
 
 
 def tell_missing(console: Console, bars: pd.DataFrame, values: pd.DataFrame, *, each: bool) -> None:

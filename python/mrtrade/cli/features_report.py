@@ -38,7 +38,7 @@ def report(
     exchange: ExchangeOption = None,
     symbol: SymbolOption = None,
     other: OtherOption = None,
-    interval: IntervalOption = "1s",
+    interval: IntervalOption = None,
     features: FeaturesOption = "all",
     start: StartOption = None,
     end: EndOption = None,

@@ -119,15 +119,17 @@ class FeatureStream:
         self._see(frozenset(known))
         rows = _length(known or bars)
         self._shared.chunk += 1
+        found: dict[str, Array] = {}
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             for name, needs, function, roll in self._live:
                 inputs = Inputs()
                 for need in needs:
                     inputs[need] = known[need]
                 roll.begin(inputs)
-                known[name] = sealed(_values(name, function(inputs, roll), rows))
+                found[name] = sealed(_values(name, function(inputs, roll), rows))
+                known.setdefault(name, found[name])  # a column of bars stays what it is
         nothing = np.full(rows, np.nan)
-        return {one.name: known.get(one.name, nothing) for one in self.features}
+        return {one.name: found.get(one.name, nothing) for one in self.features}
 
     def _see(self, present: frozenset[str]) -> None:
         """Settle what can be computed from the columns that are there."""

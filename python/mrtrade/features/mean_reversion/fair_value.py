@@ -133,7 +133,7 @@ def calculate_fair_value_deviations(
         As `mrtrade.features.bars` makes it.
     methods : sequence of str
         Of ``vwap, session_vwap, ema, sma, funding_parity, microprice``; features of the register
-        (`METHODS`).
+        (`METHODS`). By funding it is the mark, not the mid, that is held against the index.
     window : int
         Bars of the means.
 

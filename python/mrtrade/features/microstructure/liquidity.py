@@ -120,7 +120,8 @@ for _name, _amount, _volume, _formula in (
         unit="bps",
         inputs=(_amount, _volume, "mid"),
         formula=_formula,
-        edge="NaN: no such trade in the window",
+        edge="NaN: no such trade in the window; where a feed sends the book's change before the "
+        "trade that made it, M is too late: build the bars with quote_lag_ns of some milliseconds",
         source="Huang & Stoll 1996; Lee & Ready 1991",
         lookback=lambda n: n - 1,
         warmup=lambda n: n - 1,
