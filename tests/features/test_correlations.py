@@ -137,6 +137,7 @@ def rejections(phi: float, h: int, rows: int) -> tuple[float, float, float]:
     return (table["ic_p"] < 0.05).mean(), (table["rank_ic_p"] < 0.05).mean(), naive.mean()
 
 
+@pytest.mark.simulation
 @pytest.mark.parametrize(
     ("phi", "h", "rows"), [(0.0, 12, 1500), (0.9, 1, 1500), (0.9, 12, 1500), (0.95, 24, 4000)]
 )

@@ -94,6 +94,7 @@ def plain_alarms(table: pd.DataFrame) -> float:
     return float(np.mean([stats.ks_2samp(x[:half], x[half:]).pvalue < 0.05 for x in values]))
 
 
+@pytest.mark.simulation
 @pytest.mark.parametrize("phi", [0.0, 0.5, 0.9])
 def test_drift_of_what_does_not_drift(phi):
     """200 series of each: 5 % +- 4.6 % at three standard errors."""

@@ -67,6 +67,7 @@ def test_variance_ratio_against_arch():
     assert got.variance_ratio_p == pytest.approx(stats.norm.cdf(expected["z2_8_300"][-1]))
 
 
+@pytest.mark.simulation
 @pytest.mark.parametrize(
     ("half_life", "n"), [(2, 60), (10, 300), (50, 300), (20, 2000), (np.inf, 60), (np.inf, 500)]
 )
@@ -92,6 +93,7 @@ def test_the_quantiles_near_a_unit_root():
         assert shift[-1] == pytest.approx(-2 / np.sqrt(NEAR_ONE[-1]), abs=0.01)
 
 
+@pytest.mark.simulation
 def test_a_random_walk_does_not_revert_at_the_nominal_rate():
     found = [
         calculate_half_life(np.exp(1e-3 * x), "1s", lags=0, variance_ratio_bars=4)

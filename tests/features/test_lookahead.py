@@ -24,6 +24,7 @@ def leaks(function, bars=None):
     return {leak.test: leak for leak in verdict.leaks}
 
 
+@pytest.mark.simulation
 @pytest.mark.parametrize("family", sorted({one.family for one in FEATURES.values()}))
 def test_registered_features_are_clean(family):
     names = [name for name, one in FEATURES.items() if one.family == family]
