@@ -1,7 +1,4 @@
-from typing import Any, Self, final
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Self, final
 
 from mrcore.rolling_column import Column
 
@@ -12,14 +9,3 @@ class RollingMoments(Column):
 @final
 class RollingShape(Column):
     def __new__(cls, window: int) -> Self: ...
-
-@final
-class RollingMeans:
-    def __new__(cls, columns: int, window: int) -> Self: ...
-    @property
-    def columns(self) -> int: ...
-    @property
-    def window(self) -> int: ...
-    def batch(self, x: NDArray[np.float64]) -> NDArray[np.float64]: ...
-    def __reduce__(self) -> tuple[Any, ...]: ...
-    def __setstate__(self, state: tuple[Any, ...]) -> None: ...

@@ -1,6 +1,3 @@
-import copy
-import pickle
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +6,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from mrcore.rolling import RollingMean, RollingVariance
-from mrcore.rolling_moments import RollingMeans, RollingMoments, RollingShape
+from mrcore.rolling_moments import RollingMoments, RollingShape
 
 from ..oracle import rolling_columns as oracle
 from .test_rolling import bits, btc_prices, columns
@@ -68,34 +65,3 @@ def test_bad_windows_are_refused():
         RollingMoments(0)
     with pytest.raises(ValueError, match="window must be >= 2, was 1"):
         RollingShape(1)
-
-
-@given(columns, st.integers(1, 12), st.integers(0, 40))
-def test_means_are_the_means_of_each_column(x, window, cut):
-    rows = np.array([x, x[::-1], np.abs(x)])
-    means = RollingMeans(3, window)
-    cut = min(cut, len(x))
-    parts = [means.batch(rows[:, :cut].copy())]
-    for other in (pickle.loads(pickle.dumps(means)), copy.copy(means), means):
-        rest = other.batch(rows[:, cut:].copy())
-        joined = np.hstack([parts[0], rest])
-        for row, got in zip(rows, joined, strict=True):
-            assert bits(got) == bits(RollingMean(window).batch(row))
-
-
-def test_means_refuse_what_is_not_theirs():
-    means = RollingMeans(2, 3)
-    read_only = np.zeros((2, 4))
-    read_only.flags.writeable = False
-    assert means.batch(read_only).shape == (2, 4)
-    assert means.batch(np.empty((2, 0))).shape == (2, 0)
-    with pytest.raises(ValueError, match="2 columns expected, not 3"):
-        means.batch(np.zeros((3, 4)))
-    with pytest.raises(ValueError, match="columns must be >= 1, was 0"):
-        RollingMeans(0, 3)
-    with pytest.raises(ValueError, match="window must be >= 1, was 0"):
-        RollingMeans(1, 0)
-    with pytest.raises(ValueError, match="of other columns"):
-        RollingMeans(1, 3).__setstate__(means.__reduce__()[2])
-    with pytest.raises(ValueError, match="of another window"):
-        RollingMeans(2, 4).__setstate__(means.__reduce__()[2])

@@ -14,7 +14,8 @@ from mrcore.flow import BulkVPIN
 from mrcore.rolling import RollingMax, RollingMean, RollingMin, RollingOLS, RollingVariance
 from mrcore.rolling_column import RollingLag
 from mrcore.rolling_dfa import RollingDFA
-from mrcore.rolling_moments import RollingMeans, RollingShape
+from mrcore.rolling_edge import RollingEDGE
+from mrcore.rolling_moments import RollingShape
 from mrcore.rolling_order import RollingMedianMad, RollingRank
 from mrcore.rolling_realized import RollingJump, RollingKernelVariance
 from mrcore.rolling_walk import RollingADF, RollingAR, RollingVarianceRatio
@@ -165,11 +166,6 @@ class Rolling:
         mean: Array = self._run(RollingMean, (window,), x)
         return mean
 
-    def means(self, x: Array, window: int) -> Array:
-        """Return the mean of each row."""
-        means: Array = self._run(RollingMeans, (len(x), window), x)
-        return means
-
     def sum(self, x: Series, window: int) -> Array:
         """Return the sum."""
         return self.mean(x, window) * window
@@ -273,6 +269,11 @@ class Rolling:
         """Return Wilder's directional indicators +DI and -DI, and their index ADX."""
         plus, minus, adx = self._run(WilderADX, (window,), high, low, close)
         return plus, minus, adx
+
+    def edge(self, opened: Series, high: Series, low: Series, close: Series, window: int) -> Array:
+        """Return the spread that candles give away, a fraction, after Ardia et al. (2024)."""
+        spread: Array = self._run(RollingEDGE, (window,), opened, high, low, close)
+        return spread
 
     def bulk_vpin(self, price: Series, volume: Series, window: int) -> Array:
         """Return VPIN by bulk classification, in buckets of the volume of five first bars.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from mrtrade.features.registry import feature
@@ -11,13 +9,6 @@ from mrtrade.features.rolling import Array, Bars, Rolling
 
 FAMILY = "microstructure"
 BPS = 1e4
-
-#: Which of seven parts each of the two sums of EDGE is made of; the products that they need, and
-#: where the means of those stand, after the means of the parts.
-_SUMS = ((0, 1, 2, 3), (3, 4, 5, 6))
-_PAIRS = sorted({(i, k) for parts in _SUMS for i in parts for k in parts if i <= k})
-_AT = {pair: 7 + place for place, pair in enumerate(_PAIRS)}
-_FIRST, _SECOND = ([pair[side] for pair in _PAIRS] for side in (0, 1))
 
 
 @feature(
@@ -162,39 +153,6 @@ def hidden_share(bars: Bars, roll: Rolling, *, window: int) -> Array:
 def edge_spread_bps(bars: Bars, roll: Rolling, *, window: int) -> Array:
     """Spread that open, high, low and close of candles give away; mids of a book do not bounce.
 
-    Written anew, as the authors' package has no form that goes on bar by bar. With log prices o,
-    h, l, c and m = (h + l) / 2, and primes for the bar before: r = (m - o, o - m', m - c', c' - m',
-    o - c'), of which the first, third and fifth are centred over the bars that moved (tau).
+    Written anew (`mrcore.rolling_edge`): the authors' package has no form that goes on bar by bar.
     """
-    n = window - 1
-    o, h, low, c = (np.log(bars[name]) for name in ("mid_open", "mid_high", "mid_low", "mid"))
-    h1, low1, c1 = (roll.lag(x, 1) for x in (h, low, c))
-    m, m1 = 0.5 * (h + low), 0.5 * (h1 + low1)
-    r1, r2, r3, r4, r5 = m - o, o - m1, m - c1, c1 - m1, o - c1
-    tau = ((h != low) | (low != c1)).astype(np.float64)
-    opens = tau * ((o != h).astype(np.float64) + (o != low))
-    closes = tau * ((c1 != h1).astype(np.float64) + (c1 != low1))
-    parts = np.stack([r1 * r2, tau * r2, r3 * r4, tau * r4, r1 * r5, tau * r5, r5 * r4])
-    products = parts[_FIRST] * parts[_SECOND]
-    means = roll.means(np.concatenate([[tau, opens, closes, r1, r3, r5], parts, products]), n)
-    moved, opens, closes, d1, d3, d5 = means[:6]
-    d1, d3, d5 = d1 / moved, d3 / moved, d5 / moved
-    a, b = -4.0 / opens, -4.0 / closes
-    e1, v1 = _moments(means[6:], _SUMS[0], (a, -a * d1, b, -b * d3))
-    e2, v2 = _moments(means[6:], _SUMS[1], (-b * d5, a, -a * d1, b))
-    varies = v1 + v2 > 0.0
-    found = np.where(varies, (v2 * e1 + v1 * e2) / (v1 + v2), 0.5 * (e1 + e2))
-    enough = (moved * n > 1.5) & (opens > 0.0) & (closes > 0.0)
-    return np.where(enough, BPS * np.sqrt(np.abs(found)), np.nan)
-
-
-def _moments(means: Array, parts: Sequence[int], weights: Sequence[Array]) -> tuple[Array, Array]:
-    """Return mean and variance over the window of a sum of parts, weighted as of its end."""
-    mean, square = np.zeros(means.shape[1]), np.zeros(means.shape[1])
-    for at, (part, weight) in enumerate(zip(parts, weights, strict=True)):
-        mean = mean + weight * means[part]
-        square = square + weight * weight * means[_AT[part, part]]
-        for other in range(at):
-            product = means[_AT[parts[other], part]]
-            square = square + (2.0 * weight) * weights[other] * product
-    return mean, square - mean * mean
+    return BPS * roll.edge("mid_open", "mid_high", "mid_low", "mid", window)
