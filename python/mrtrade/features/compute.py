@@ -121,9 +121,8 @@ class FeatureStream:
         self._shared.chunk += 1
         found: dict[str, Array] = {}
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            for name, needs, function, roll in self._live:
-                inputs = Inputs()
-                for need in needs:
+            for name, inputs, function, roll in self._live:
+                for need in inputs:
                     inputs[need] = known[need]
                 roll.begin(inputs)
                 found[name] = sealed(_values(name, function(inputs, roll), rows))
@@ -152,7 +151,7 @@ class FeatureStream:
                 absent[node.name] = why
         self.reasons = {one.name: absent[one.name] for one in self.features if one.name in absent}
         self._live = [
-            (node.name, node.inputs, partial(node.function, **node.params), roll)
+            (node.name, Inputs.fromkeys(node.inputs), partial(node.function, **node.params), roll)
             for node, roll in zip(self._nodes, self._rolling, strict=True)
             if node.name not in absent
         ]

@@ -157,9 +157,8 @@ class Rolling:
 
         The feature declares ``time``.
         """
-        time = self._bars["time"]
-        before = self._run(_Before, (), "time")
-        return np.where(before == _NEVER, np.nan, (time - before) * 1e-9)
+        seconds: Array = self._run(_Seconds, (), "time")
+        return seconds
 
     def mean(self, x: Series, window: int) -> Array:
         """Return the mean."""
@@ -285,18 +284,23 @@ class Rolling:
         return vpin
 
 
-class _Before:
-    """The time before each."""
+class _Seconds:
+    """The time since the one before."""
 
     def __init__(self) -> None:
-        self._last: Any = _NEVER
+        self._last = _NEVER
 
-    def batch(self, time: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        before = np.empty_like(time)
-        before[:1] = self._last
-        before[1:] = time[:-1]
-        self._last = time[-1] if len(time) else self._last
-        return before
+    def batch(self, time: npt.NDArray[Any]) -> Array:
+        if not len(time):
+            return np.empty(0)
+        last, self._last = self._last, int(time[-1])
+        first = np.nan if last == _NEVER else (int(time[0]) - last) * 1e-9
+        if len(time) == 1:  # one bar of a stream: quicker
+            return np.array([first])
+        seconds = np.empty(len(time))
+        seconds[0] = first
+        seconds[1:] = np.diff(time) * 1e-9
+        return seconds
 
 
 class _DaySum:
