@@ -108,6 +108,14 @@ def test_compute_from_candles(mrtrade, candles, tmp_path):
     part = pd.read_parquet(place)
     assert str(part.index[0]) == "2024-01-02 00:00:00+00:00"
     assert str(part.index[-1]) == "2024-01-02 23:55:00+00:00"
+    code, out, _ = mrtrade(
+        "compute", "--file", candles, "--out", place, "--features", "zscore_3000,zscore_60"
+    )
+    assert code == 0
+    assert "1 without a value: its first would come after the last of these bars" in out
+    code, out, err = mrtrade("compute", "--file", candles, "--out", place, "--start", "2030-01-01")
+    assert (code, out) == (3, "")
+    assert "holds no bars of this time; expected some of 2024-01-01" in " ".join(err.split())
 
 
 def test_compute_from_bars(mrtrade, tmp_path):
@@ -196,6 +204,9 @@ def test_check(mrtrade, tmp_path):
     assert "it looked 1 bar ahead" in out.replace("\n  ", " ").replace("\n", " ")
     assert out.endswith("1 feature: 0 clean, 1 look ahead\n")
     assert mrtrade("check", f"{file}:fine")[0] == 0
+    code, out, _ = mrtrade("check", f"{file}:own_gap")  # as it is registered, not as f(bars, tape)
+    assert code == 0
+    assert out.splitlines()[-2].split() == ["own_gap", *["ok"] * 5]
     code, out, _ = mrtrade("check", "temporal", "--seed", "1")
     assert code == 0
 
@@ -208,6 +219,7 @@ def test_check(mrtrade, tmp_path):
         (["compute", "--file", "c.parquet", "--out", "f", "--symbol", "X"], 2, "is for a store"),
         (["compute", "--file", "none.parquet", "--out", "f"], 3, "none.parquet: no such file"),
         (["compute", "--file", "text.parquet", "--out", "f"], 3, "text.parquet: is not Parquet"),
+        (["compute", "--file", "empty.parquet", "--out", "f"], 3, "empty.parquet: holds no rows"),
         (["compute", "--file", "c.parquet", "--out", "no/f"], 2, "nothing can be written there"),
         (["compute", "--file", "c.parquet", "--out", "f", "--features", "zscor"], 2, "perhaps"),
         (["report", "--file", "c.parquet", "--horizons", "1,x"], 2, "are not numbers of bars"),
@@ -220,6 +232,7 @@ def test_check(mrtrade, tmp_path):
 def test_one_clear_error(mrtrade, tmp_path, monkeypatch, arguments, code, says):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "text.parquet").write_text("hello")
+    pd.DataFrame({"start": [], "close": []}).to_parquet(tmp_path / "empty.parquet")
     (tmp_path / "wrong.py").write_text("\nx = 1 / 0\n")
     got, out, err = mrtrade(*arguments)
     assert (got, out) == (code, "")

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from mrtrade.errors import ConfigError
+from mrtrade.features import FEATURES, get
+from mrtrade.features.registry import scratch
 from mrtrade.strategies import (
     STRATEGIES,
     Context,
@@ -186,6 +188,33 @@ def test_found_by_name_module_and_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     assert find_strategy("my_own_strategy:Mine").features == ("vpin",)
+
+
+def test_a_file_with_a_feature_of_its_own_is_loaded_again(tmp_path):
+    file = tmp_path / "with_feature.py"
+    file.write_text(
+        USER
+        + """
+from mrtrade.features import feature
+
+@feature("own_mid", family="temporal", unit="quote", inputs=("mid",), formula="-", edge="-",
+         source="-", windows=(5,))
+def own_mid(bars, roll, *, window):
+    return bars["mid"]
+"""
+    )
+    with scratch():
+        for _ in range(2):  # a run loads it to check the configuration, and again to trade
+            assert find_strategy(str(file)).__name__ == "Mine"
+        assert get("own_mid_5").function.__module__ == "mrtrade_user_with_feature"
+        file.write_text(file.read_text().replace("(5,)", "(17,)"))
+        find_strategy(str(file))
+        assert "own_mid_17" in FEATURES
+        assert "own_mid_5" not in FEATURES
+        other = tmp_path / "other.py"
+        other.write_text(file.read_text())
+        with pytest.raises(ConfigError, match="registered twice"):
+            find_strategy(str(other))
 
 
 def test_what_is_not_found(tmp_path):

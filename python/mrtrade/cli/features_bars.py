@@ -70,14 +70,19 @@ def tell_missing(console: Console, bars: pd.DataFrame, values: pd.DataFrame, *, 
     from rich.padding import Padding
     from rich.text import Text
 
-    from mrtrade.features import COLUMNS
+    from mrtrade.features import COLUMNS, get
     from mrtrade.features.compute import plan
 
     lacking: dict[str, list[str]] = {}
     for name in map(str, values.columns[values.isna().all()]):
         absent = [one for one in plan([name])[1] if one != "time" and one not in bars]
         origins = sorted({COLUMNS[one].origin for one in absent})
-        why = f"the bars have no {' and no '.join(origins)}" if absent else "no bar has one"
+        if absent:
+            why = f"the bars have no {' and no '.join(origins)}"
+        elif get(name).warmup >= len(bars):
+            why = "its first would come after the last of these bars"
+        else:
+            why = "no bar has one"
         lacking.setdefault(why, []).append(name)
     for why, names in lacking.items():
         console.print(f"{len(names)} without a value: {why}", markup=False)
@@ -98,6 +103,8 @@ def _read(file: Path, start: str | None, end: str | None) -> pd.DataFrame:
         frame = pd.read_parquet(file)
     except Exception as error:
         raise DataError(f"is not Parquet: {error}", file=file) from error
+    if frame.empty:
+        raise DataError("holds no rows", file=file)
     if "time" in frame:
         frame = frame.set_index("time")
     if "mid" in frame:
@@ -108,4 +115,7 @@ def _read(file: Path, start: str | None, end: str | None) -> pd.DataFrame:
     first, last = time.searchsorted(
         [to_ns(start) if start else time[0] if len(time) else 0, to_ns(end) if end else 2**63 - 1]
     )
+    if first >= last:
+        span = f"{frame.index[0]} to {frame.index[-1]}"
+        raise DataError("holds no bars of this time", file=file, expected=f"some of {span}")
     return frame.iloc[first:last]

@@ -144,6 +144,7 @@ COLUMNS: dict[str, Column] = {
 
 def column(name: str, unit: str, meaning: str) -> None:
     """Add a column that your own bars have, for features of yours to declare."""
-    if name in COLUMNS:
+    made = Column(unit, meaning)
+    if COLUMNS.get(name, made) != made:
         raise ValueError(f"column {name!r} is there already: {COLUMNS[name].meaning}")
-    COLUMNS[name] = Column(unit, meaning)
+    COLUMNS[name] = made

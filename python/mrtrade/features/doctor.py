@@ -209,7 +209,7 @@ def _findings(found: Mapping[str, Any], reason: str | None) -> Iterator[str]:
     if found["empty"] >= EMPTY:
         yield f"{found['empty']:.0%} empty, longest {found['gap']:,} bars"
     if found["min"] == found["max"]:
-        yield f"constant, {found['min']:g}"
+        yield f"constant, {found['min'] + 0.0:g}"  # a zero without its sign
         return
     if found["distinct"] > FLAGS:
         if found["same"] >= SAME:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from types import FunctionType
 from typing import Any, Literal
 
 from mrtrade.errors import ConfigError
@@ -127,6 +128,8 @@ def feature(
 ) -> Callable[[Function], Function]:
     """Register a function as a feature.
 
+    The same function anew, as where a file is loaded again, takes the place of the old one.
+
     Parameters
     ----------
     name : str
@@ -187,6 +190,9 @@ def feature(
         )
 
     def register(function: Function) -> Function:
+        for one in [one for one in FEATURES.values() if one.stem == name]:
+            if _again(one.function, function):
+                del FEATURES[one.name]
         made = [make(function, window) for window in windows or (None,)]
         for one in made:
             if one.inputs != (one.name,):  # a feature may hand out a column as it is
@@ -207,6 +213,8 @@ def derived(
     """Register a function as a column that features share; see `feature`."""
 
     def register(function: Function) -> Function:
+        if name in DERIVED and _again(DERIVED[name].function, function):
+            del DERIVED[name]
         _refuse_double(name)
         DERIVED[name] = Derived(name, unit, tuple(inputs), function, dict(params or {}))
         return function
@@ -218,6 +226,14 @@ def _longest(what: str, inputs: Iterable[str]) -> int | None:
     """Return the longest look-back or warm-up of the features among the inputs."""
     bars = [getattr(get(name), what) for name in inputs if name not in COLUMNS]
     return None if None in bars else max(bars, default=0)
+
+
+def _again(one: Function, other: Function) -> bool:
+    """Whether both are of the same code: a file loaded again, a cell of a notebook run again."""
+    if not (isinstance(one, FunctionType) and isinstance(other, FunctionType)):
+        return False
+    file = one.__code__.co_filename == other.__code__.co_filename
+    return one.__qualname__ == other.__qualname__ and (file or one.__module__ == other.__module__)
 
 
 def _refuse_double(name: str) -> None:

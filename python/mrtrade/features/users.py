@@ -26,8 +26,8 @@ def load(target: str) -> Iterator[list[str | Function]]:
     ----------
     target : str
         ``package.module`` or ``file.py``: the features registered in it;
-        ``package.module:function`` or ``file.py:function``: that function; or ``all``, a family,
-        or the name of a registered feature.
+        ``package.module:function`` or ``file.py:function``: that function, or what it is registered
+        as; or ``all``, a family, or the name of a registered feature.
 
     Raises
     ------
@@ -43,7 +43,7 @@ def load(target: str) -> Iterator[list[str | Function]]:
         before = set(FEATURES)
         try:
             module = _load_file(Path(place)) if place.endswith(".py") else _load_module(place)
-            yield [_function(module, place, name)] if name else _registered(module, place, before)
+            yield _named(module, place, name) if name else _registered(module, place, before)
         finally:
             for one in set(sys.modules) - modules:  # imported anew, they register again
                 if one == place or one.startswith(_OWN) or _registers(one, before):
@@ -104,12 +104,14 @@ def _load_module(place: str) -> ModuleType:
         raise located(error, f"module {place!r} cannot be imported") from error
 
 
-def _function(module: ModuleType, place: str, name: str) -> Function:
+def _named(module: ModuleType, place: str, name: str) -> list[str | Function]:
     function = getattr(module, name, None)
     if not callable(function):
         raise ConfigError(f"no function {name!r}", file=place)
-    found: Function = function
-    return found
+    features: list[str | Function] = [
+        one.name for one in FEATURES.values() if one.function is function
+    ]
+    return features or [function]
 
 
 def _registered(module: ModuleType, place: str, before: set[str]) -> list[str | Function]:
