@@ -72,6 +72,14 @@ def candles(tmp_path_factory):
     return file
 
 
+def test_list_cuts_no_name(mrtrade):
+    code, out, _ = mrtrade("list")
+    assert code == 0
+    assert narrow(out)
+    assert "…" not in out
+    assert [name for name in FEATURES if f"│ {name} " not in out] == []
+
+
 def test_show(mrtrade):
     code, out, _ = mrtrade("show", "half_life_45")
     assert code == 0

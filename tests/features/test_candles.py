@@ -133,6 +133,7 @@ def mixed(frame):
         (lambda frame: frame.iloc[:1], "a candle alone does not say how long it is"),
         (lambda frame: frame.rename_axis("date"), "do not say when they end"),
         (lambda frame: frame.drop(columns=["low", "volume"]), "candles without low, volume"),
+        (lambda frame: frame.assign(close="abc"), "hold what is no number: .*abc"),
     ],
 )
 def test_one_clear_error(spoil, says):

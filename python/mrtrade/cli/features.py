@@ -34,10 +34,12 @@ def list_(
         raise ConfigError(f"no family {family!r}", expected=f"one of {', '.join(families)}")
     console = make_console()
     for name in [family] if family else families:
-        table = Table("name", "unit", title=Text(name))
+        table = Table(title=Text(name))
+        table.add_column("name", no_wrap=True)  # to be copied, whatever has to wrap
+        table.add_column("unit")
         table.add_column("lookback", justify="right")
         table.add_column("warm-up", justify="right")
-        table.add_column("formula; source", ratio=1)
+        table.add_column("formula; source", ratio=1, overflow="fold")
         for one in FEATURES.values():
             if one.family == name:
                 about = f"{one.formula}; {one.source}"

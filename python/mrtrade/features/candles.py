@@ -51,7 +51,8 @@ def candle_bars(frame: pd.DataFrame, interval_ns: int | None = None) -> pd.DataF
     Raises
     ------
     DataError
-        If a column is missing, times are not in order or doubled, or have more than one interval.
+        If a column is missing or not of numbers, times are not in order or doubled, or have more
+        than one interval.
     """
     ends, interval = _ends(frame, interval_ns)
     columns = _columns(frame)
@@ -139,7 +140,10 @@ def _columns(frame: pd.DataFrame) -> dict[str, Array]:
             f"candles without {', '.join(missing)}", expected=f"columns {', '.join(wanted)}"
         )
     names = (*wanted, *(["trades"] if "trades" in frame else []))
-    return {name: frame[name].to_numpy(dtype=np.float64, copy=True) for name in names}
+    try:
+        return {name: frame[name].to_numpy(dtype=np.float64, copy=True) for name in names}
+    except (TypeError, ValueError) as error:
+        raise DataError(f"candles hold what is no number: {error}") from error
 
 
 def _known(

@@ -47,14 +47,14 @@ def heat_maps(found: FeatureCorrelations, top: int = 40) -> bytes:
     decay = found.decay.loc[names]
     spans = table.drop_duplicates("returns").set_index("returns")["horizon"]
     months = found.by_month.xs(shown, level="returns").loc[names]
-    width = 2.6 + 0.62 * max(2, decay.shape[1]) + 0.34 * max(4, months.shape[1])
+    width = 2.6 + 0.62 * max(3, decay.shape[1]) + 0.34 * max(4, months.shape[1])
     style: Any = STYLE  # its keys have a type of their own, a literal
     with matplotlib.rc_context():
         matplotlib.rcdefaults()  # a user's matplotlibrc would change the bytes
         matplotlib.rcParams.update(style)
         size = (width, 1.3 + 0.185 * max(4, len(names)))
         figure = matplotlib.figure.Figure(figsize=size, layout="constrained")
-        ratios = [0.62 * max(2, decay.shape[1]), 0.34 * max(4, months.shape[1])]
+        ratios = [0.62 * max(3, decay.shape[1]), 0.34 * max(4, months.shape[1])]
         left, right = figure.subplots(1, 2, sharey=True, width_ratios=ratios)
         heads = [f"{spans[label]}" for label in decay.columns]
         _map(left, decay.to_numpy(np.float64), heads, "rank IC by horizon, bars")
