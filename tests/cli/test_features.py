@@ -126,6 +126,20 @@ def test_compute_from_candles(mrtrade, candles, tmp_path):
     assert "holds no bars of this time; expected some of 2024-01-01" in " ".join(err.split())
 
 
+def test_what_is_wrong_with_candles_is_said(mrtrade, candles, tmp_path):
+    place, file = tmp_path / "f.parquet", tmp_path / "c.parquet"
+    frame = pd.read_parquet(candles)
+    frame.loc[frame.index[7], "close"] = -1.0
+    frame.drop(frame.index[[100, 101]]).to_parquet(file)
+    code, out, err = mrtrade("compute", "--file", file, "--out", place, "--features", "zscore_60")
+    assert code == 0, err
+    assert "candles: 2 missing, 1 bad" in out
+    for option, value in (("--features", ""), ("--interval", "1s")):
+        code, out, err = mrtrade("compute", "--file", candles, "--out", place, option, value)
+        assert code == 2
+        assert option in err
+
+
 def test_compute_from_bars(mrtrade, tmp_path):
     bars = example_bars(200)
     bars.reset_index().to_parquet(tmp_path / "bars.parquet")

@@ -142,6 +142,13 @@ def test_one_clear_error(spoil, says):
         candle_bars(spoil(candles()), interval)
 
 
+def test_milliseconds_are_not_taken_for_nanoseconds():
+    start = 1_672_531_500_000 + 300_000 * np.arange(10)
+    frame = pd.DataFrame(dict.fromkeys(("open", "high", "low", "close", "volume"), 1.0), range(10))
+    with pytest.raises(DataError, match=r"older than any that were traded.*1970.*nanoseconds"):
+        candle_bars(frame.assign(start=start))
+
+
 def test_a_given_interval_allows_for_many_gaps_one_row_and_none():
     frame = candles()
     assert candle_bars(frame.iloc[[0, 1, 3]], MINUTE).attrs["missing"] == 1

@@ -201,6 +201,7 @@ def test_a_market_without_trades_tells_no_ratio(bars):
 def test_any_window_by_name(bars):
     out = compute(bars, ["zscore_45", "zscore_45"])
     assert list(out) == ["zscore_45"]
+    assert compute(bars, "zscore_45").equals(out)
     assert get("zscore_45").warmup == 44
     assert np.isfinite(out["zscore_45"].iloc[44:]).all()
 

@@ -34,6 +34,15 @@ def split(text: str) -> list[str]:
     return [one.strip() for one in text.split(",") if one.strip()]
 
 
+def names_of(features: str) -> list[str]:
+    """Return the names that ``--features`` stands for."""
+    from mrtrade.features import select
+
+    if not split(features):
+        raise typer.BadParameter("names no feature", param_hint="--features")
+    return select(split(features))
+
+
 def load(
     file: Path | None,
     store: str,
@@ -73,6 +82,10 @@ def tell_missing(console: Console, bars: pd.DataFrame, values: pd.DataFrame, *, 
     from mrtrade.features import COLUMNS, get
     from mrtrade.features.compute import plan
 
+    faults = {what: bars.attrs.get(what, 0) for what in ("missing", "bad", "late")}
+    if any(faults.values()):
+        told = ", ".join(f"{count:,} {what}" for what, count in faults.items() if count)
+        console.print(f"candles: {told}; these bars are not there or have no prices", markup=False)
     lacking: dict[str, list[str]] = {}
     for name in map(str, values.columns[values.isna().all()]):
         absent = [one for one in plan([name])[1] if one != "time" and one not in bars]

@@ -18,7 +18,7 @@ from mrtrade.cli.features_bars import (
     StoreOption,
     SymbolOption,
     load,
-    split,
+    names_of,
     tell_missing,
 )
 
@@ -47,9 +47,8 @@ def compute(
     from mrtrade.cli.console import make_console, refuse_unwritable
     from mrtrade.data.parquet.files_local import LocalFiles
     from mrtrade.features import compute as compute_features
-    from mrtrade.features import select
 
-    names = select(split(features))
+    names = names_of(features)
     refuse_unwritable(out)
     console = make_console()
     with console.status("reading bars") as status:

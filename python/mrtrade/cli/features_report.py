@@ -18,6 +18,7 @@ from mrtrade.cli.features_bars import (
     StoreOption,
     SymbolOption,
     load,
+    names_of,
     split,
     tell_missing,
 )
@@ -61,10 +62,10 @@ def report(
     pip install 'mrtrade[research]'.
     """
     from mrtrade.cli.console import make_console, refuse_unwritable
-    from mrtrade.features import analyze_feature_correlations, compute, forward_returns, select
+    from mrtrade.features import analyze_feature_correlations, compute, forward_returns
     from mrtrade.features.doctor import diagnose
 
-    names = select(split(features))
+    names = names_of(features)
     ahead = _bars(horizons)
     for place in filter(None, (picture, html)):
         refuse_unwritable(place)

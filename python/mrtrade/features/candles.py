@@ -17,6 +17,9 @@ PRICES = ("open", "high", "low", "close")
 #: Share of the steps that have to be one interval long for it to be taken as the interval.
 CLEAR = 0.9
 
+#: The year 2000: milliseconds that are taken for nanoseconds are of 1970.
+OLDEST_NS = 946_684_800_000_000_000
+
 
 def candle_bars(frame: pd.DataFrame, interval_ns: int | None = None) -> pd.DataFrame:
     """Make bars of candles.
@@ -97,6 +100,13 @@ def _ends(frame: pd.DataFrame, interval: int | None) -> tuple[npt.NDArray[np.int
             "these candles do not say when they end",
             expected="an index named 'time' (ends), or a column 'start'",
             remedy="rename the column of times; archives stamp candles with their start",
+        )
+    if len(times) and times[0] < OLDEST_NS:
+        raise DataError(
+            "candles are older than any that were traded",
+            value=str(from_ns(times[0])),
+            expected="times of this century; whole numbers are read as nanoseconds",
+            remedy="convert the times, as by pandas.to_datetime(..., unit='ms')",
         )
     steps = np.diff(times)
     if len(wrong := np.flatnonzero(steps <= 0)):

@@ -88,7 +88,7 @@ class FeatureStream:
     """
 
     def __init__(self, names: Iterable[str]) -> None:
-        names = list(dict.fromkeys(names))
+        names = [names] if isinstance(names, str) else list(dict.fromkeys(names))
         self._nodes, columns = plan(names)
         self.features: tuple[Feature, ...] = tuple(get(name) for name in names)
         self.columns = tuple(columns)
