@@ -1,5 +1,3 @@
-import sys
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -44,16 +42,6 @@ NOLDS = {1: 0.3573524923788167, 2: 0.36197987576924223, 3: 0.5353354221308394}
 def test_slope_against_what_nolds_gave(seed):
     x = np.random.default_rng(seed).normal(size=256)
     assert RollingDFA(256).batch(x)[0, -1] == pytest.approx(NOLDS[seed], rel=1e-10)
-
-
-@pytest.mark.skipif(sys.version_info < (3, 12), reason="nolds 0.6.3 does not import")
-def test_slope_against_nolds():
-    import nolds
-
-    x = np.random.default_rng(9).normal(size=1024)
-    scales = default_scales(1024)
-    want = nolds.dfa(x, nvals=scales, overlap=False, order=1, fit_exp="poly")
-    assert RollingDFA(1024).batch(x)[0, -1] == pytest.approx(want, rel=1e-10)
 
 
 def line_rest(n):

@@ -217,9 +217,9 @@ def weekend(bars: Bars, roll: Rolling) -> Array:
 )
 def month_end(bars: Bars, roll: Rolling) -> Array:
     """Whether portfolios are balanced anew and monthly contracts lie before their end."""
-    days = (bars["time"] // NS_PER_DAY).view("M8[D]")
-    month = "M8[M]"
-    last: Array = ((days + 1).astype(month) != days.astype(month)).astype(np.float64)
+    days = bars["time"] // NS_PER_DAY
+    month, next_month = (day.view("M8[D]").astype("M8[M]") for day in (days, days + 1))
+    last: Array = (next_month != month).astype(np.float64)
     return last
 
 
