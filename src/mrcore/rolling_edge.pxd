@@ -16,8 +16,8 @@ from mrcore.rolling cimport moments_free, moments_init, moments_mean, moments_pu
 cdef enum:
     MOVED, OPENS, CLOSES, R1, R3, R5        # means of the bar
     PARTS                                   # r1 r2, tau r2, r3 r4, tau r4, r1 r5, tau r5, r5 r4
-    PRODUCTS = PARTS + 7                    # of two parts of one sum, i <= k, in rows
-    N_MEANS = PRODUCTS + 10 + 9
+    PRODUCTS = 13                           # of two parts of one sum, i <= k, in rows: 10 and 9
+    N_MEANS = 32
 
 
 ctypedef struct edge_t:
