@@ -316,6 +316,18 @@ def test_calls_that_hang_on_the_data_are_refused(bars):
             chunks(stream, columns, range(201))
 
 
+def test_a_feature_keeps_nothing_among_its_columns(bars):
+    with scratch():
+
+        @feature("hoarder", inputs=("mid",), **ABOUT)
+        def hoarder(bars, roll):
+            bars["before"] = bars["mid"]
+            return bars["mid"]
+
+        with pytest.raises(ConfigError, match="puts 'before' among its columns"):
+            compute(bars, ["hoarder"])
+
+
 def test_a_feature_gives_a_value_for_each_bar(bars):
     with scratch():
         feature("lone", inputs=("mid",), **ABOUT)(lambda bars, roll: bars["mid"].mean())

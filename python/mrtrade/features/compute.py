@@ -30,6 +30,13 @@ class Inputs(dict[str, npt.NDArray[Any]]):
             remedy="name it among `inputs`",
         )
 
+    def __setitem__(self, name: str, value: Any) -> None:
+        # They are the same mapping at each chunk: what is put there would be a memory unsaved.
+        raise ConfigError(
+            f"a feature puts {name!r} among its columns",
+            remedy="keep it in a variable; what has to be remembered goes through `roll`",
+        )
+
 
 def plan(names: Iterable[str]) -> tuple[list[Derived], list[str]]:
     """Return what is to be computed, what others need first; and the columns of bars it needs."""
@@ -120,10 +127,11 @@ class FeatureStream:
         rows = _length(known or bars)
         self._shared.chunk += 1
         found: dict[str, Array] = {}
+        fill = dict.__setitem__
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             for name, inputs, function, roll in self._live:
                 for need in inputs:
-                    inputs[need] = known[need]
+                    fill(inputs, need, known[need])
                 roll.begin(inputs)
                 found[name] = sealed(_values(name, function(inputs, roll), rows))
                 known.setdefault(name, found[name])  # a column of bars stays what it is
@@ -151,7 +159,12 @@ class FeatureStream:
                 absent[node.name] = why
         self.reasons = {one.name: absent[one.name] for one in self.features if one.name in absent}
         self._live = [
-            (node.name, Inputs.fromkeys(node.inputs), partial(node.function, **node.params), roll)
+            (
+                node.name,
+                Inputs(dict.fromkeys(node.inputs, np.empty(0))),
+                partial(node.function, **node.params),
+                roll,
+            )
             for node, roll in zip(self._nodes, self._rolling, strict=True)
             if node.name not in absent
         ]
