@@ -6,7 +6,7 @@ PYTHON ?=
 BENCH ?= .
 # A process costs about 2 s of imports: more than eight of them do not pay for this suite.
 PYTEST_ARGS ?= -n auto --maxprocesses 8 --dist loadgroup
-EXTRAS := report,db,lake,sql,validate,research
+EXTRAS := report,db,lake,sql,validate,research,ml,search,distributed
 
 BIN := .venv/bin
 # Folders too: their time changes when a file in them goes.

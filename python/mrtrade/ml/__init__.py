@@ -1,0 +1,1 @@
+"""Labels, selection and models: from features to a forecast."""
