@@ -1,0 +1,349 @@
+"""One fold of a walk-forward: everything that is decided, on the past; what came of it, after.
+
+A task takes a path and small values, and reads what it needs. It never sees a row that ended after
+its test span: the dataset is cut there before anything is computed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from mrtrade.backtest.bar_result import BarResult
+from mrtrade.backtest.bar_run import run_bars
+from mrtrade.backtest.metrics import sharpe
+from mrtrade.clock import to_ns
+from mrtrade.errors import DataError
+from mrtrade.ml.dataset import Dataset
+from mrtrade.ml.labels import forward_return
+from mrtrade.ml.splits import WalkForward
+from mrtrade.strategies.base import FORECAST, Strategy
+from mrtrade.strategies.lookup import make_strategy
+from mrtrade.validation.charges import Charges
+from mrtrade.validation.returns import daily_sums
+from mrtrade.validation.settings import (
+    FoldsConfig,
+    ModelConfig,
+    StrategyPlan,
+    WalkForwardConfig,
+)
+
+Floats = npt.NDArray[np.float64]
+
+CHOICE_TAIL = 0.25
+"""Share of the training span, its end, on which parameters are chosen where a forecast is read: a
+model that has not seen it forecasts it."""
+
+
+class Rows(NamedTuple):
+    """Rows of one fold, half-open.
+
+    Training labels that reach beyond ``train_end`` are purged by what cuts the folds.
+    """
+
+    number: int
+    train_begin: int
+    train_end: int
+    test_begin: int
+    test_end: int
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A fold's model and what it forecasts.
+
+    Attributes
+    ----------
+    forecast : ndarray, shape (test rows,)
+        bps.
+    ic, rank_ic : float
+        Correlation of the forecast with the label over the test rows whose label ends in the test
+        span; NaN where it cannot be told.
+    ic_rows : int
+        Rows of that.
+    importance : DataFrame
+        ``feature``, ``gain`` (share of all), ``shap_bps`` (mean absolute contribution).
+    selection : DataFrame
+        What became of each feature, and why.
+    rounds : int
+        Trees.
+    """
+
+    forecast: Floats
+    ic: float
+    rank_ic: float
+    ic_rows: int
+    importance: pd.DataFrame
+    selection: pd.DataFrame
+    rounds: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one strategy in one fold.
+
+    Attributes
+    ----------
+    label : str
+    chosen : int
+        Number of the configuration that the fold traded.
+    choice_sharpe : ndarray, shape (configurations,)
+        Daily Sharpe ratio of each on the rows it was chosen by; empty where there was no choice.
+    frame : DataFrame
+        Of the chosen one, on the test rows, see `BarResult.frame`.
+    trades : DataFrame
+    daily : DataFrame, shape (days, configurations)
+        Net return of each over the days of the test span.
+    """
+
+    label: str
+    chosen: int
+    choice_sharpe: Floats
+    frame: pd.DataFrame
+    trades: pd.DataFrame
+    daily: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class FoldResult:
+    """One fold: its rows, their times (ns), its model and the outcomes by plan."""
+
+    rows: Rows
+    train_ns: tuple[int, int]
+    test_ns: tuple[int, int]
+    model: Trained | None
+    outcomes: list[Outcome] = field(default_factory=list)
+
+
+def cut_folds(index: pd.Index[Any], folds: FoldsConfig, horizon: int) -> list[Rows]:
+    """Cut the rows of a dataset into folds.
+
+    Parameters
+    ----------
+    index : DatetimeIndex
+        Ends of bars.
+    folds : FoldsConfig
+    horizon : int
+        Length of labels, bars.
+
+    Returns
+    -------
+    list of Rows
+        Train rows are those whose labels end before the embargo.
+    """
+    spans = forward_return(pd.Series(1.0, index=index), horizon)
+    splitter = WalkForward(
+        folds.train,
+        folds.test,
+        folds.step,
+        folds.embargo,
+        folds.expanding,
+        start_ns=spans["start_ns"].to_numpy(),
+        end_ns=spans["end_ns"].to_numpy(),
+    )
+    rows = []
+    for number, (train, test) in enumerate(splitter.split(index)):
+        begin, end = int(train[0]), int(train[-1]) + 1
+        if len(train) != end - begin:
+            raise DataError("train rows of a fold are not consecutive", value=number)
+        rows.append(Rows(number, begin, end, int(test[0]), int(test[-1]) + 1))
+    return rows
+
+
+def strategies_of(plan: StrategyPlan) -> list[Strategy]:
+    """Make the strategy of each configuration of a plan."""
+    return [make_strategy(plan.name, params) for params in plan.configurations()]
+
+
+def reads_forecast(plans: Iterable[StrategyPlan]) -> bool:
+    """Whether any configuration of plans reads a model's forecast."""
+    return any(FORECAST in one.features for plan in plans for one in strategies_of(plan))
+
+
+def features_read(plans: Iterable[StrategyPlan]) -> list[str]:
+    """Return the registered features that any configuration reads."""
+    names = {
+        name: None for plan in plans for one in strategies_of(plan) for name in one.features
+    }
+    return [name for name in names if name != FORECAST]
+
+
+def run_fold(
+    source: Dataset | Path | str, rows: Rows, config: WalkForwardConfig
+) -> FoldResult:
+    """Choose, train and trade one fold.
+
+    Parameters
+    ----------
+    source : Dataset or path
+        The data, or the folder where they lie.
+    rows : Rows
+    config : WalkForwardConfig
+    """
+    data = source if isinstance(source, Dataset) else Dataset.load(source)
+    time = to_ns(data.bars.index)
+    data = data.until(int(time[rows.test_end - 1]) + 1)
+    plans = config.strategies
+    fold = _Fold(data, rows, config)
+    model = fold.train() if reads_forecast(plans.values()) else None
+    return FoldResult(
+        rows=rows,
+        train_ns=(int(time[rows.train_begin]), int(time[rows.train_end - 1])),
+        test_ns=(int(time[rows.test_begin]), int(time[rows.test_end - 1])),
+        model=model,
+        outcomes=[fold.trade(label, plan, model) for label, plan in plans.items()],
+    )
+
+
+class _Fold:
+    """The data of a fold, up to its last test row."""
+
+    def __init__(self, data: Dataset, rows: Rows, config: WalkForwardConfig) -> None:
+        self.data, self.rows, self.config = data, rows, config
+        self.charges = Charges(data, config.costs)
+        self.seed = config.seed + 1_000 * rows.number
+        self._tail: tuple[int, Floats] | None = None
+
+    # Forecasts ------------------------------------------------------------------------
+
+    def train(self) -> Trained:
+        """Train on the training span, forecast the test span."""
+        from mrtrade.validation.forecasts import explain, fit
+
+        rows, model = self.rows, self.config.model
+        forecaster, selection = fit(
+            self.data, (rows.train_begin, rows.train_end), model, self.seed
+        )
+        X = self.data.features.iloc[rows.test_begin : rows.test_end]
+        forecast = forecaster.predict(X)
+        label = forward_return(self.data.bars["mid"], model.horizon)["label_bps"]
+        ic, rank_ic, count = _correlations(
+            forecast, label.to_numpy()[rows.test_begin : rows.test_end]
+        )
+        return Trained(
+            forecast=forecast,
+            ic=ic,
+            rank_ic=rank_ic,
+            ic_rows=count,
+            importance=explain(forecaster, X, model.explain_rows),
+            selection=selection,
+            rounds=forecaster.rounds,
+        )
+
+    def _tail_forecast(self) -> tuple[int, Floats]:
+        """Return the first row of the end of the training span, and forecasts of it.
+
+        The model that makes them was trained on what came before, so that parameters are not chosen
+        by how well a model remembers.
+        """
+        if self._tail is None:
+            from mrtrade.validation.forecasts import fit
+
+            rows, model = self.rows, self.config.model
+            first = rows.train_end - int(CHOICE_TAIL * (rows.train_end - rows.train_begin))
+            before = first - model.horizon  # labels end by the first forecast
+            forecaster, _ = fit(
+                self.data, (rows.train_begin, before), model, self.seed + 1
+            )
+            X = self.data.features.iloc[first : rows.train_end]
+            self._tail = first, forecaster.predict(X)
+        return self._tail
+
+    # Trades ---------------------------------------------------------------------------
+
+    def trade(self, label: str, plan: StrategyPlan, model: Trained | None) -> Outcome:
+        """Choose a configuration on the training span, trade each on the test span."""
+        rows = self.rows
+        strategies = strategies_of(plan)
+        choice = self._choose(strategies)
+        chosen = int(np.argmax(choice)) if len(choice) else 0
+        forecast = None if model is None else model.forecast
+        results = [
+            self._run(one, rows.test_begin, rows.test_end, forecast) for one in strategies
+        ]
+        daily = [daily_sums(one.frame[["net"]])["net"] for one in results]
+        return Outcome(
+            label=label,
+            chosen=chosen,
+            choice_sharpe=choice,
+            frame=results[chosen].frame,
+            trades=results[chosen].trades,
+            daily=pd.concat(daily, axis=1, keys=range(len(daily))),
+        )
+
+    def _choose(self, strategies: Sequence[Strategy]) -> Floats:
+        """Return what each earned in training, as a Sharpe ratio; one that did not trade has 0."""
+        if len(strategies) == 1:
+            return np.empty(0)
+        first, forecast = self.rows.train_begin, None
+        if any(FORECAST in one.features for one in strategies):
+            first, forecast = self._tail_forecast()
+        earned = []
+        for one in strategies:
+            result = self._run(one, first, self.rows.train_end, forecast)
+            ratio = sharpe(daily_sums(result.frame[["net"]])["net"].to_numpy())
+            earned.append(0.0 if np.isnan(ratio) else ratio)
+        return np.array(earned)
+
+    def _run(
+        self, strategy: Strategy, begin: int, end: int, forecast: Floats | None
+    ) -> BarResult:
+        """Trade rows with a strategy that begins flat and ends flat."""
+        features = self.data.features.iloc[begin:end]
+        read = features[[name for name in strategy.features if name != FORECAST]]
+        if FORECAST in strategy.features:
+            read = read.assign(**{FORECAST: forecast})
+        targets = strategy.targets(read)
+        # What is asked for at a row is filled in the next: the last fill is that of the last row.
+        targets = _flat_at_the_end(targets)
+        costs, second_costs = self.charges.of(begin, end)
+        second = self.data.second if len(strategy.legs) == 2 else None
+        if len(strategy.legs) == 2 and second is None:
+            raise DataError(
+                f"{type(strategy).__name__} trades two legs, and the data have one",
+                value=self.data.symbol,
+                remedy="give candles of the spot",
+            )
+        mode = strategy.entry_mode or self.config.costs.mode
+        return run_bars(
+            self.data.bars.iloc[begin:end],
+            targets,
+            costs=costs,
+            funding=self.data.funding,
+            second=None if second is None else second.iloc[begin:end],
+            second_costs=None if second is None else second_costs,
+            capital=self.config.costs.capital,
+            size_usd=self.config.costs.size_usd,
+            urgency=1.0 if mode == "aggressive" else 0.0,
+        )
+
+
+def _flat_at_the_end(targets: pd.DataFrame) -> pd.DataFrame:
+    last = targets.index[-2:]
+    ended = targets.copy()
+    ended.loc[last, "target"] = 0.0
+    ended.loc[last, ["stop_bps", "hold_s"]] = np.nan
+    return ended
+
+
+def _correlations(forecast: Floats, label: Floats) -> tuple[float, float, int]:
+    """Pearson's and Spearman's correlation over rows that have a label; NaN without variation."""
+    there = np.isfinite(label) & np.isfinite(forecast)
+    x, y = forecast[there], label[there]
+    if len(x) < 3 or np.ptp(x) == 0.0 or np.ptp(y) == 0.0:
+        return np.nan, np.nan, len(x)
+    ranks = pd.Series(x).rank().to_numpy(), pd.Series(y).rank().to_numpy()
+    return float(np.corrcoef(x, y)[0, 1]), float(np.corrcoef(*ranks)[0, 1]), len(x)
+
+
+def returns_digest(values: Mapping[str, Any] | pd.Series[Any] | Floats) -> str:
+    """Return a sha256 of a series of returns."""
+    array = np.ascontiguousarray(np.asarray(values, dtype=np.float64))
+    return hashlib.sha256(array.tobytes()).hexdigest()
