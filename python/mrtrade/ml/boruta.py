@@ -116,9 +116,7 @@ def _confirming(rounds: int, count: int, alpha: float) -> npt.NDArray[np.int64]:
     return np.asarray(binom.isf(alpha / max(count, 1), made, 0.5), dtype=np.int64) + 1
 
 
-def _too_few(
-    hits: npt.NDArray[np.int64], made: int, alpha: float
-) -> npt.NDArray[np.bool_]:
+def _too_few(hits: npt.NDArray[np.int64], made: int, alpha: float) -> npt.NDArray[np.bool_]:
     """Say which hits are too few for 1/2: Benjamini & Hochberg (1995) over the features."""
     from scipy.stats import binom
 

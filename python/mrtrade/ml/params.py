@@ -74,9 +74,7 @@ class ForecastParams(Section):
 
 
 def _embargo_ns(value: str | int) -> int:
-    if str(value).strip(" nsumihd") == "0":  # none at all: what a length of time cannot be
-        return 0
     try:
-        return duration_ns(value)
+        return duration_ns(value, zero=True)
     except MrTradeError as error:
-        raise ValueError(f"{error.what}; expected {error.expected}, or 0") from error
+        raise ValueError(f"{error.what}; expected {error.expected}") from error

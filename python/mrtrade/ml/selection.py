@@ -32,11 +32,11 @@ import pandas as pd
 from mrtrade.errors import DataError
 from mrtrade.features.extras import need
 from mrtrade.ml.boruta import Boruta, boruta
+from mrtrade.ml.frames import Matrix, matrix
 from mrtrade.ml.params import SelectionParams
 from mrtrade.ml.thinning import Spans, evenly, thin
 
 Floats = npt.NDArray[np.float64]
-Matrix = npt.NDArray[np.float32]
 
 COLUMNS = ["feature", "kept", "step", "reason", "statistic", "rank_ic", "boruta", "shap"]
 
@@ -142,9 +142,8 @@ def select_features(
     values = np.asarray(y, dtype=np.float64)
     rows = _rows(X, values, weights, spans, params.max_rows)
     names = sorted(map(str, X.columns))
-    frame = X.iloc[rows].set_axis(X.columns.astype(str), axis=1)
     state = _Field(
-        matrix(frame, names),
+        matrix(X.iloc[rows], names),
         values[rows],
         np.ones(len(rows)) if weights is None else np.asarray(weights, dtype=np.float64)[rows],
         names,
@@ -168,14 +167,6 @@ def select_features(
         0 if found is None else found.verdicts.count("confirmed"),
         len(rows),
     )
-
-
-def matrix(frame: pd.DataFrame, names: Sequence[str]) -> Matrix:
-    """Return columns as LightGBM is given them: float32; what is not finite is missing."""
-    with np.errstate(over="ignore"):  # beyond 3e38: infinite, and so missing
-        values = frame.loc[:, list(names)].to_numpy(dtype=np.float32)
-    finite = np.isfinite(values)
-    return values if finite.all() else np.where(finite, values, np.float32("nan"))
 
 
 def _rows(
