@@ -187,8 +187,8 @@ class WalkForward(_Splitter):
     ``T - embargo`` or before. That bound purges: no label of the train rows was unknown, nor any
     bar of it seen, within `embargo` of the first test row.
 
-    A test window that the data do not fill (their last row + their usual step) is no split. A
-    window in which no row lies, of test or of train, is passed over.
+    A test window that the data do not fill (up to the end of the last label + the usual step of
+    rows) is no split. A window in which no row lies, of test or of train, is passed over.
 
     Parameters
     ----------
@@ -242,15 +242,15 @@ class WalkForward(_Splitter):
             raise ConfigError("no rows to split")
         train, test, step = self._lengths
         begin = int(start[0])
-        last = _reach(start) - test
+        over = _over(start, end)
         first = begin + train + self._embargo_ns
-        if first > last:
+        if first + test > over:
             raise ConfigError(
                 "too short a time for one walk-forward split",
-                value=f"{(_reach(start) - begin) / NS_PER_DAY:.1f} days",
+                value=f"{(over - begin) / NS_PER_DAY:.1f} days",
                 expected=f"train + embargo + test = {(first + test - begin) / NS_PER_DAY:.1f} days",
             )
-        for at in range(first, last + 1, step):
+        for at in range(first, over - test + 1, step):
             bound = at - self._embargo_ns
             oldest = begin if self.expanding else bound - train
             window = Window(oldest, bound, at, at + test)
@@ -262,10 +262,13 @@ class WalkForward(_Splitter):
         return super()._unknown_ends(start) if self._embargo_ns == 0 else start + 1
 
 
-def _reach(start: Ints) -> int:
-    """Return when the data end: the last row, and as long as rows usually stand."""
+def _over(start: Ints, end: Ints) -> int:
+    """Return when the data are over: the end of the last label, and as long as rows usually stand.
+
+    Rows whose labels would end later may have been dropped; the data do not end before them.
+    """
     steps = np.diff(np.unique(start))
-    return int(start[-1]) + (int(np.median(steps)) if len(steps) else 1)
+    return int(end.max()) + (int(np.median(steps)) if len(steps) else 0)
 
 
 def _rows_of(window: Window, start: Ints, end: Ints) -> Split:
