@@ -24,6 +24,7 @@ import yaml
 from mrtrade.config import CostsConfig
 from mrtrade.errors import ConfigError, DataError
 from mrtrade.execution.calibrated import Calibration
+from mrtrade.execution.impact import spread_rule, square_root
 from mrtrade.instruments import BPS_PER_ONE, Instrument, user_symbol, venue
 
 Floats = npt.NDArray[np.float64]
@@ -48,7 +49,6 @@ STATE = (*REQUIRED, *OPTIONAL)
 URGENCIES = {"passive": 0.0, "aggressive": 1.0}
 SECONDS_A_DAY = 86_400.0
 DAYS_A_YEAR = 365.0
-PERCENT = 0.01
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class DynamicTransactionCostModel:
         u s - (1 - u) p s: takers pay half of it, makers earn half of it where they are filled,
         with probability p.
     temporary impact, of what is taken, besides the half spread
-        ``almgren_chriss`` (2000, eq. 7 with their calibration): u eta S r / 1 %, at the rate
+        ``almgren_chriss`` (2000, eq. 7, section 4): u eta S r / 1 %, at the rate
         r = u Q / (T V) of a day's volume a day over the horizon T: linear in Q.
         ``square_root``: u (2/3) Y sigma_D sqrt(u Q / V), the mean over the order of an impact that
         grows with the root of what is done.
@@ -345,19 +345,20 @@ class DynamicTransactionCostModel:
         if self.impact_model == "square_root":
             daily = state["realized_vol"] / math.sqrt(DAYS_A_YEAR) * BPS_PER_ONE
             y = self._measured("square_root_y", 1.0)
-            return 2.0 / 3.0 * y * daily * np.sqrt(taken / volume), np.zeros(())
-        rate = taken / (self.horizon_s / SECONDS_A_DAY) / volume
-        temporary = self._measured("eta", 1.0) * state["spread_bps"] * rate / PERCENT
-        return temporary, 0.5 * self._lambda(state, volume) * taken
+            return 2.0 / 3.0 * square_root(daily, taken, volume, y), np.zeros(())
+        rule = spread_rule(state["spread_bps"], volume)
+        a_day = taken * SECONDS_A_DAY / self.horizon_s
+        temporary = self._measured("eta", 1.0) * rule.temporary * a_day
+        return temporary, 0.5 * self._lambda(state, rule.permanent) * taken
 
-    def _lambda(self, state: Mapping[str, Floats], volume: Floats) -> Floats:
+    def _lambda(self, state: Mapping[str, Floats], by_rule: Floats) -> Floats:
         if self.kyle_lambda != "auto":
             return np.asarray(self.kyle_lambda, np.float64)
         given = state.get("kyle_lambda")
         if given is None:
             measured = self._measured("kyle_lambda", math.nan)
             if math.isnan(measured):
-                return np.asarray(state["spread_bps"] / (0.1 * volume))
+                return by_rule
             given = np.asarray(measured)
         return np.maximum(given, 0.0)
 
