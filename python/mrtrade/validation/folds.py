@@ -333,9 +333,7 @@ class _Fold:
         from mrtrade.validation.forecasts import explain, fit
 
         rows, model = self.rows, self.config.model
-        forecaster, selection = fit(
-            self.data, (rows.train_begin, rows.train_end), model, self.seed
-        )
+        forecaster = fit(self.data, (rows.train_begin, rows.train_end), model, self.seed)
         X = self.data.features.iloc[rows.test_begin : rows.test_end]
         forecast = forecaster.predict(X)
         label = forward_return(self.data.bars["mid"], model.horizon)["label_bps"]
@@ -348,8 +346,8 @@ class _Fold:
             rank_ic=rank_ic,
             ic_rows=count,
             importance=explain(forecaster, X, model.explain_rows),
-            selection=selection,
-            rounds=forecaster.rounds,
+            selection=_whole(forecaster.selection),
+            rounds=int(forecaster.metrics["rounds"]),
         )
         return trained, forecaster
 
@@ -365,9 +363,7 @@ class _Fold:
             rows, model = self.rows, self.config.model
             first = rows.train_end - int(CHOICE_TAIL * (rows.train_end - rows.train_begin))
             before = first - model.horizon  # labels end by the first forecast
-            forecaster, _ = fit(
-                self.data, (rows.train_begin, before), model, self.seed + 1
-            )
+            forecaster = fit(self.data, (rows.train_begin, before), model, self.seed + 1)
             X = self.data.features.iloc[first : rows.train_end]
             self._tail = first, forecaster.predict(X)
         return self._tail
@@ -440,12 +436,15 @@ class _Fold:
         )
 
 
+def _whole(selection: pd.DataFrame | None) -> pd.DataFrame:
+    return pd.DataFrame({"feature": []}) if selection is None else selection
+
+
 def _flat_at_the_end(targets: pd.DataFrame) -> pd.DataFrame:
-    last = targets.index[-2:]
-    ended = targets.copy()
-    ended.loc[last, "target"] = 0.0
-    ended.loc[last, ["stop_bps", "hold_s"]] = np.nan
-    return ended
+    columns = {name: targets[name].to_numpy(np.float64, copy=True) for name in targets}
+    for name, values in columns.items():
+        values[-2:] = 0.0 if name == "target" else np.nan
+    return pd.DataFrame(columns, index=targets.index)
 
 
 def _correlations(forecast: Floats, label: Floats) -> tuple[float, float, int]:

@@ -2,37 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from mrtrade.errors import ConfigError
-from mrtrade.features.registry import get
+from mrtrade.features.registry import FEATURES, get
 from mrtrade.ml.dataset import Dataset
 from mrtrade.ml.labels import forward_return
-from mrtrade.ml.training import Forecaster, train
+from mrtrade.ml.forecaster import Forecaster
+from mrtrade.ml.frames import matrix
+from mrtrade.ml.training import train
 from mrtrade.validation.settings import ModelConfig
 
 #: Units of what is measured in the money, the coins or the pace of one symbol.
 NOT_SCALE_FREE = ("quote", "base", "1/s", "count", "touch sizes")
 
 
-def scale_free(names: list[str]) -> list[str]:
-    """Return those features that mean the same on another symbol, by their units.
+def offered(names: Iterable[str]) -> list[str]:
+    """Return those features that a model is offered where none are named.
 
-    What is not in the register is taken for scale-free: only its maker knows.
+    Those that mean the same on another symbol, by their units, and have the windows that they have
+    by default: what a strategy reads beside them does not change the model. What is not in the
+    register is offered: only its maker knows.
     """
-    return [name for name in names if not _of_one_symbol(name)]
+    return [name for name in names if _is_offered(name)]
 
 
-def _of_one_symbol(name: str) -> bool:
+def _is_offered(name: str) -> bool:
     try:
         unit = get(name).unit
     except ConfigError:
-        return False
-    return any(word in unit for word in NOT_SCALE_FREE)
+        return True
+    return name in FEATURES and not any(word in unit for word in NOT_SCALE_FREE)
 
 
 def fit(
@@ -49,10 +52,49 @@ def fit(
     seed : int
     """
     begin, end = span
-    names = scale_free(list(data.features)) if model.features is None else model.features
+    names = offered(data.features) if model.features is None else model.features
     # Prices after the span are not even looked at.
     labels = forward_return(data.bars["mid"].iloc[: end + model.horizon], model.horizon)
-    labels = labels.iloc[begin:end]
-    there = labels["label_bps"].notna().to_numpy()
-    X = data.features[names].iloc[begin:end]
-    return train(X[there], labels[there], params=model.params, seed=seed)
+    # Column by column: pandas would copy all of them into one block first.
+    columns = {name: data.features[name].to_numpy()[begin:end] for name in names}
+    return train(
+        pd.DataFrame(columns, index=data.features.index[begin:end], copy=False),
+        labels.iloc[begin:end],
+        params=model.params,
+        seed=seed,
+        about={"symbol": data.symbol, "data": data.fingerprint, "horizon_bars": model.horizon},
+    )
+
+
+def explain(forecaster: Forecaster, X: pd.DataFrame, most: int) -> pd.DataFrame:
+    """Say what a forecast looked at.
+
+    Parameters
+    ----------
+    forecaster : Forecaster
+    X : DataFrame
+        Rows that it was not trained on.
+    most : int
+        Rows of them, evenly spaced, whose contributions are averaged.
+
+    Returns
+    -------
+    DataFrame
+        ``feature``; ``gain``, its share of the gain of all splits; ``shap_bps``, the mean size of
+        its contribution to a forecast (Lundberg & Lee 2017, exact for trees: LightGBM's
+        ``pred_contrib``), NaN where no rows were asked for or the model is one of classes.
+    """
+    gain = forecaster.importance()
+    size = pd.Series(np.nan, index=gain.index)
+    rows = np.unique(np.linspace(0, len(X) - 1, min(most, len(X))).astype(np.int64))
+    if len(rows) and not forecaster.class_returns:
+        values = matrix(X.iloc[rows], forecaster.features)
+        parts = forecaster.booster.predict(values, pred_contrib=True, num_threads=1)
+        size = pd.Series(np.abs(parts[:, :-1]).mean(axis=0), index=list(forecaster.features))
+    return pd.DataFrame(
+        {
+            "feature": gain.index,
+            "gain": gain.to_numpy(),
+            "shap_bps": size.reindex(gain.index).to_numpy(),
+        }
+    )
