@@ -3,7 +3,6 @@
 import enum
 import json
 import math
-import multiprocessing
 import os
 import pickle
 import signal
@@ -22,6 +21,8 @@ from pydantic import BaseModel
 
 from mrtrade.errors import ConfigError, DataError, RunError
 from mrtrade.ml.trials import FIELDS, Trial, TrialLedger, canonical
+
+from .trial_worker import work
 
 
 @pytest.fixture
@@ -277,63 +278,49 @@ def test_it_pickles_by_its_path(ledger):
     assert again.count() == 1
 
 
-WORKERS = 3
+def start(ledger, *args):
+    worker = subprocess.Popen(
+        [sys.executable, Path(__file__).with_name("trial_worker.py"), ledger.path, *args],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert worker.stdout.readline() == "ready\n"
+    return worker
 
 
-def work(ledger, worker, begin):
-    begin.wait()
-    for a in range(40):
-        ledger.record("m", {"a": a}, sharpe=a)  # all try these
-        ledger.record("own", {"worker": worker, "a": a}, sharpe=worker)
-        if a % 10 == 0:
-            ledger.record_many(
-                Trial("batch", {"worker": worker, "a": a, "b": b}) for b in range(25)
-            )
-
-
-def check(ledger):
+def check(ledger, workers):
     for one in (ledger, TrialLedger(ledger.path)):
-        kinds = one.frame()["kind"].value_counts()
-        assert kinds.to_dict() == {"m": 40, "own": 40 * WORKERS, "batch": 100 * WORKERS}
+        kinds = one.frame()["kind"].value_counts().to_dict()
+        kinds.pop("until killed", None)
+        assert kinds == {"shared": 40, "own": 40 * workers, "batch": 100 * workers}
     assert len(lines(ledger)) == one.count()  # what others had tried was not written again
 
 
-def test_many_processes_lose_nothing(ledger):
-    context = multiprocessing.get_context("spawn")
-    begin = context.Barrier(WORKERS)
-    workers = [context.Process(target=work, args=(ledger, n, begin)) for n in range(WORKERS)]
+def test_many_processes_lose_nothing_and_one_that_is_killed_only_what_it_had_not_said(ledger):
+    workers = [start(ledger, "0"), start(ledger, "1"), start(ledger, "2", "on")]
     for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-        assert worker.exitcode == 0
-    check(ledger)
+        worker.stdin.write("\n")
+        worker.stdin.flush()
+    said = [int(workers[2].stdout.readline()) for _ in range(20)]
+    workers[2].send_signal(signal.SIGKILL)
+    for worker, code in zip(workers, (0, 0, -signal.SIGKILL), strict=True):
+        rest, _ = worker.communicate()
+        assert worker.returncode == code
+    said += [int(line) for line in rest.splitlines(keepends=True) if line.endswith("\n")]
+    check(ledger, 2)
+    frame = ledger.frame()
+    found = [params["a"] for params in frame["params"][frame["kind"] == "until killed"]]
+    assert found[: len(said)] == said
+    assert len(found) <= len(said) + 1
 
 
 @pytest.mark.parametrize("shared", [True, False])
 def test_many_threads_lose_nothing(ledger, shared):
-    begin = threading.Barrier(WORKERS)
-    each = [ledger if shared else TrialLedger(ledger.path) for _ in range(WORKERS)]
-    workers = [threading.Thread(target=work, args=(one, n, begin)) for n, one in enumerate(each)]
+    each = [ledger if shared else TrialLedger(ledger.path) for _ in range(3)]
+    workers = [threading.Thread(target=work, args=(one, n)) for n, one in enumerate(each)]
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join()
-    check(ledger)
-
-
-def test_a_killed_process_had_written_what_it_said(ledger):
-    program = (
-        "import sys; from mrtrade.ml.trials import TrialLedger\n"
-        "ledger, a = TrialLedger(sys.argv[1]), 0\n"
-        "while True: ledger.record('m', {'a': a}); print(a, flush=True); a += 1\n"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", program, ledger.path], stdout=subprocess.PIPE, text=True
-    ) as worker:
-        said = [int(worker.stdout.readline()) for _ in range(20)]
-        worker.send_signal(signal.SIGKILL)
-        said += [int(line) for line in worker.stdout if line.endswith("\n")]
-    found = {params["a"] for params in ledger.frame()["params"]}
-    assert set(said) <= found
-    assert ledger.record("m", {"a": -1})
+    check(ledger, 3)
