@@ -32,11 +32,11 @@ import pandas as pd
 from mrtrade.errors import DataError
 from mrtrade.features.extras import need
 from mrtrade.ml.boruta import Boruta, boruta
+from mrtrade.ml.frames import Matrix, matrix
 from mrtrade.ml.params import SelectionParams
 from mrtrade.ml.thinning import Spans, evenly, thin
 
 Floats = npt.NDArray[np.float64]
-Matrix = npt.NDArray[np.float32]
 
 COLUMNS = ["feature", "kept", "step", "reason", "statistic", "rank_ic", "boruta", "shap"]
 
@@ -142,9 +142,8 @@ def select_features(
     values = np.asarray(y, dtype=np.float64)
     rows = _rows(X, values, weights, spans, params.max_rows)
     names = sorted(map(str, X.columns))
-    frame = X.iloc[rows].set_axis(X.columns.astype(str), axis=1)
     state = _Field(
-        matrix(frame, names),
+        matrix(X.iloc[rows], names),
         values[rows],
         np.ones(len(rows)) if weights is None else np.asarray(weights, dtype=np.float64)[rows],
         names,
@@ -168,14 +167,6 @@ def select_features(
         0 if found is None else found.verdicts.count("confirmed"),
         len(rows),
     )
-
-
-def matrix(frame: pd.DataFrame, names: Sequence[str]) -> Matrix:
-    """Return columns as LightGBM is given them: float32; what is not finite is missing."""
-    with np.errstate(over="ignore"):  # beyond 3e38: infinite, and so missing
-        values = frame.loc[:, list(names)].to_numpy(dtype=np.float32)
-    finite = np.isfinite(values)
-    return values if finite.all() else np.where(finite, values, np.float32("nan"))
 
 
 def _rows(
@@ -232,14 +223,12 @@ def _commonest(x: Matrix) -> npt.NDArray[np.int64]:
 
 def _standard_ranks(x: npt.NDArray[Any]) -> Matrix:
     """Ranks of each column, ties shared, to mean 0 and length 1; a missing one is at the middle."""
-    from scipy.stats import rankdata
-
-    ranks = rankdata(x, axis=0, nan_policy="omit")
+    ranks = need("scipy.stats", "ml").rankdata(x, axis=0, nan_policy="omit")
     with np.errstate(invalid="ignore"):
         ranks -= np.nanmean(ranks, axis=0)
     ranks = np.nan_to_num(ranks, nan=0.0)
     length = np.sqrt((ranks**2).sum(axis=0))
-    return (ranks / np.where(length > 0.0, length, 1.0)).astype(np.float32)
+    return np.asarray(ranks / np.where(length > 0.0, length, 1.0), dtype=np.float32)
 
 
 def _drop_correlated(state: _Field, limit: float) -> None:
