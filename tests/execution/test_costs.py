@@ -297,7 +297,7 @@ def estimate(value):
 
 CALIBRATION = Calibration(
     exchange="X", symbol="BTC/USDT", start="", end="", bars=100, bar_s=1.0,
-    kyle_lambda=estimate(2e-5), eta=estimate(0.1), square_root_y=estimate(0.4), daily_volume=1e9,
+    kyle_lambda=estimate(2e-5), book_slope=estimate(3.0), square_root_y=estimate(0.4), daily_volume=1e9,
     markouts=Markouts(horizons_s=(1.0, 30.0), edges=(0.2, 0.4), n=(5, 6, 0),
                       adverse_bps=((0.1, 0.2), (0.3, 0.5), (0.4, None)),
                       se_bps=((0.1, 0.1), (0.1, 0.1), (0.1, None))),
@@ -309,11 +309,11 @@ def test_a_calibration_stands_in_for_what_is_not_given():
     model = DynamicTransactionCostModel(calibration=CALIBRATION)
     got = model.estimate_cost(**ORDER, urgency=1.0, market_state=state)
     assert got["permanent_impact_bps"] == pytest.approx(0.5 * 2e-5 * 1e5)
-    assert got["temporary_impact_bps"] == pytest.approx(0.1 * 5.0 * (1e5 * 288 / 1e9) / 0.01)
+    assert got["temporary_impact_bps"] == pytest.approx(3.0 * (1e5 / 1e9) / 0.01)
     told = {**state, "kyle_lambda": 1e-4, "daily_volume": 2e9}
     got = model.estimate_cost(**ORDER, urgency=1.0, market_state=told)
     assert got["permanent_impact_bps"] == pytest.approx(5.0)
-    assert got["temporary_impact_bps"] == pytest.approx(0.1 * 5.0 * (1e5 * 288 / 2e9) / 0.01)
+    assert got["temporary_impact_bps"] == pytest.approx(3.0 * (1e5 / 2e9) / 0.01)
     fixed = DynamicTransactionCostModel(calibration=CALIBRATION, kyle_lambda=3e-5, eta=1.0)
     got = fixed.estimate_cost(**ORDER, urgency=1.0, market_state=told)
     assert got["permanent_impact_bps"] == pytest.approx(1.5)
