@@ -214,7 +214,7 @@ def test_features_that_are_defined_otherwise_now_are_refused(made, tmp_path):
 def test_another_folder_is_not_overwritten_and_an_old_dataset_is(made, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "precious").write_text("x")
-    with pytest.raises(ConfigError, match="no dataset"):
+    with pytest.raises(ConfigError, match="something else"):
         made.save(tmp_path / "mine")
     assert (tmp_path / "mine" / "precious").read_text() == "x"
     folder = made.save(tmp_path / "data")

@@ -73,8 +73,9 @@ class Calibration(_Kept):
         Their length, seconds.
     kyle_lambda : Estimate
         Basis points per quote unit of signed volume.
-    eta : Estimate
-        Temporary impact in spreads, for trading at a rate of 1 % of the daily volume a day.
+    book_slope : Estimate
+        Temporary impact of a market order, beyond half the spread: basis points for 1 % of the
+        daily volume.
     square_root_y : Estimate
         Constant of the square-root law.
     daily_volume : float, optional
@@ -95,7 +96,7 @@ class Calibration(_Kept):
     bars: int
     bar_s: float
     kyle_lambda: Estimate
-    eta: Estimate
+    book_slope: Estimate
     square_root_y: Estimate
     daily_volume: float | None = None
     spread_bps: float | None = None

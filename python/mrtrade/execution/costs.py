@@ -24,6 +24,7 @@ import yaml
 from mrtrade.config import CostsConfig
 from mrtrade.errors import ConfigError, DataError
 from mrtrade.execution.calibrated import Calibration
+from mrtrade.execution.impact import spread_rule, square_root
 from mrtrade.instruments import BPS_PER_ONE, Instrument, user_symbol, venue
 
 Floats = npt.NDArray[np.float64]
@@ -48,7 +49,6 @@ STATE = (*REQUIRED, *OPTIONAL)
 URGENCIES = {"passive": 0.0, "aggressive": 1.0}
 SECONDS_A_DAY = 86_400.0
 DAYS_A_YEAR = 365.0
-PERCENT = 0.01
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,9 @@ class DynamicTransactionCostModel:
         Time after a fill over which takers know more than makers, seconds. Default: 30, the longest
         at which mark-outs are measured.
     eta : float, optional
-        Temporary impact in spreads, for trading at a rate of 1 % of the daily volume a day.
-        Default: the calibration's, else 1 (Almgren & Chriss 2000, section 4).
+        Temporary impact in spreads, for trading at a rate of 1 % of the daily volume a day. A
+        number holds always. Default: what the calibration measured of orders that are taken at
+        once, else 1 (Almgren & Chriss 2000, section 4).
     square_root_y : float, optional
         Constant of the square-root law. Default: the calibration's, else 1 (of order one for
         Toth et al. 2011, Donier & Bonart 2015; try 0.5 and 2 too).
@@ -100,8 +101,9 @@ class DynamicTransactionCostModel:
         u s - (1 - u) p s: takers pay half of it, makers earn half of it where they are filled,
         with probability p.
     temporary impact, of what is taken, besides the half spread
-        ``almgren_chriss`` (2000, eq. 7 with their calibration): u eta S r / 1 %, at the rate
-        r = u Q / (T V) of a day's volume a day over the horizon T: linear in Q.
+        ``almgren_chriss`` (2000, eq. 7, section 4): u eta S r / 1 %, at the rate
+        r = u Q / (T V) of a day's volume a day over the horizon T: linear in Q. With a calibration
+        u k (u Q / V) / 1 %, k its ``book_slope``: what walking the recorded book costs, at once.
         ``square_root``: u (2/3) Y sigma_D sqrt(u Q / V), the mean over the order of an impact that
         grows with the root of what is done.
     permanent impact, of what is taken
@@ -345,19 +347,23 @@ class DynamicTransactionCostModel:
         if self.impact_model == "square_root":
             daily = state["realized_vol"] / math.sqrt(DAYS_A_YEAR) * BPS_PER_ONE
             y = self._measured("square_root_y", 1.0)
-            return 2.0 / 3.0 * y * daily * np.sqrt(taken / volume), np.zeros(())
-        rate = taken / (self.horizon_s / SECONDS_A_DAY) / volume
-        temporary = self._measured("eta", 1.0) * state["spread_bps"] * rate / PERCENT
-        return temporary, 0.5 * self._lambda(state, volume) * taken
+            return 2.0 / 3.0 * square_root(daily, taken, volume, y), np.zeros(())
+        rule = spread_rule(state["spread_bps"], volume)
+        permanent = 0.5 * self._lambda(state, rule.permanent) * taken
+        measured = self._measured("book_slope", math.nan)
+        if self.eta is None and not math.isnan(measured):
+            return measured * taken / (0.01 * volume), permanent
+        a_day = taken * SECONDS_A_DAY / self.horizon_s
+        return (1.0 if self.eta is None else self.eta) * rule.temporary * a_day, permanent
 
-    def _lambda(self, state: Mapping[str, Floats], volume: Floats) -> Floats:
+    def _lambda(self, state: Mapping[str, Floats], by_rule: Floats) -> Floats:
         if self.kyle_lambda != "auto":
             return np.asarray(self.kyle_lambda, np.float64)
         given = state.get("kyle_lambda")
         if given is None:
             measured = self._measured("kyle_lambda", math.nan)
             if math.isnan(measured):
-                return np.asarray(state["spread_bps"] / (0.1 * volume))
+                return by_rule
             given = np.asarray(measured)
         return np.maximum(given, 0.0)
 
@@ -411,7 +417,7 @@ class DynamicTransactionCostModel:
 
     def _measured(self, name: str, default: float) -> float:
         """Return what is given, else what was measured, else the default."""
-        given = getattr(self, name)
+        given = getattr(self, name, None)  # the book's slope is measured, never given
         if given is not None and given != "auto":
             return float(given)
         if self._calibration is not None:

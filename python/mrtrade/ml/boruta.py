@@ -17,6 +17,7 @@ enough. Differences from the paper:
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -110,17 +111,18 @@ def _confirming(rounds: int, count: int, alpha: float) -> npt.NDArray[np.int64]:
 
     Binomial test against 1/2 at alpha / features (Kursa & Rudnicki 2010, section 2).
     """
-    from scipy.stats import binom
-
     made = np.arange(1, rounds + 1)
-    return np.asarray(binom.isf(alpha / max(count, 1), made, 0.5), dtype=np.int64) + 1
+    return (
+        np.asarray(
+            need("scipy.stats", "ml").binom.isf(alpha / max(count, 1), made, 0.5), dtype=np.int64
+        )
+        + 1
+    )
 
 
 def _too_few(hits: npt.NDArray[np.int64], made: int, alpha: float) -> npt.NDArray[np.bool_]:
     """Say which hits are too few for 1/2: Benjamini & Hochberg (1995) over the features."""
-    from scipy.stats import binom
-
-    chance = binom.cdf(hits, made, 0.5)
+    chance = need("scipy.stats", "ml").binom.cdf(hits, made, 0.5)
     order = np.argsort(chance, kind="stable")
     below = chance[order] <= alpha * np.arange(1, len(hits) + 1) / len(hits)
     last = int(np.flatnonzero(below).max(initial=-1))
@@ -144,7 +146,7 @@ def _bins(x: Matrix) -> Matrix:
 
 def block_length(rows: int) -> int:
     """Rows of a block: the square root of their number."""
-    return max(1, round(rows**0.5))
+    return max(1, math.isqrt(rows))
 
 
 def _sample(n: int, rows: int, generator: np.random.Generator) -> npt.NDArray[np.int64]:

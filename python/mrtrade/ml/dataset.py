@@ -103,9 +103,10 @@ class Dataset:
             If the folder is there and holds something else than a dataset.
         """
         folder = Path(folder)
-        if folder.exists() and self.fingerprint == _manifest_of(folder).get("fingerprint"):
+        there = (folder / MANIFEST).is_file()
+        if there and _manifest_of(folder).get("fingerprint") == self.fingerprint:
             return folder
-        with _in_place_of(folder) as temporary:
+        with in_place_of(folder, MANIFEST) as temporary:
             files = {name: _write(temporary, name, frame) for name, frame in self.frames().items()}
             manifest = {
                 "format": FORMAT,
@@ -322,8 +323,25 @@ def _write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 @contextmanager
-def _in_place_of(folder: Path) -> Iterator[Path]:
-    """Give a folder to fill, which then takes the place of another one."""
+def in_place_of(folder: Path, marker: str) -> Iterator[Path]:
+    """Give a folder to fill, which then takes the place of another one: whole or not at all.
+
+    Parameters
+    ----------
+    folder : path
+        What is there is replaced if it is of the same kind.
+    marker : str
+        File that each folder of the kind has.
+
+    Raises
+    ------
+    ConfigError
+        If something else is there.
+    """
+    if folder.exists() and not (folder / marker).is_file():
+        raise ConfigError(
+            "holds something else", file=folder, expected=f"nothing, or a folder with {marker}"
+        )
     temporary = folder.with_name(f".tmp-{os.getpid()}-{folder.name}")
     with told(folder):
         shutil.rmtree(temporary, ignore_errors=True)
@@ -331,7 +349,6 @@ def _in_place_of(folder: Path) -> Iterator[Path]:
         try:
             yield temporary
             if folder.exists():
-                _manifest_of(folder)  # another's folder is not removed
                 old = folder.with_name(f".tmp-{os.getpid()}-old-{folder.name}")
                 os.replace(folder, old)
                 os.replace(temporary, folder)

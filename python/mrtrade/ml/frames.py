@@ -44,7 +44,7 @@ def matrix(frame: pd.DataFrame, names: Sequence[str]) -> Matrix:
         twice = sorted(set(columns[columns.duplicated()]) & set(names))
         if twice:
             raise DataError("a feature is there twice", key=twice[0], remedy="drop one of them")
-    chosen = frame.iloc[:, columns.get_indexer_for(list(names))]
+    chosen = frame.take(columns.get_indexer_for(pd.Index(names)), axis=1)
     try:
         with np.errstate(over="ignore"):  # beyond 3e38: infinite, and so missing
             values = np.ascontiguousarray(chosen.to_numpy(dtype=np.float32, na_value=np.nan))

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from os import PathLike
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from mrtrade.clock import duration_ns
-from mrtrade.config import Positive, Section, Share, load_section
+from mrtrade.config import Section, Share
 from mrtrade.errors import MrTradeError
 
 Count = Annotated[int, Field(ge=1)]
@@ -58,7 +56,7 @@ class ForecastParams(Section):
     holdout: Annotated[float, Field(gt=0, le=0.5)] = 0.25
     embargo: str | int = 0
     rows_per_label: Count = 3
-    max_rows: Annotated[int, Field(ge=100)] = 30_000
+    max_rows: Annotated[int, Field(ge=100)] = 20_000
     selection: SelectionParams | None = SelectionParams()
 
     @field_validator("embargo")

@@ -223,14 +223,12 @@ def _commonest(x: Matrix) -> npt.NDArray[np.int64]:
 
 def _standard_ranks(x: npt.NDArray[Any]) -> Matrix:
     """Ranks of each column, ties shared, to mean 0 and length 1; a missing one is at the middle."""
-    from scipy.stats import rankdata
-
-    ranks = rankdata(x, axis=0, nan_policy="omit")
+    ranks = need("scipy.stats", "ml").rankdata(x, axis=0, nan_policy="omit")
     with np.errstate(invalid="ignore"):
         ranks -= np.nanmean(ranks, axis=0)
     ranks = np.nan_to_num(ranks, nan=0.0)
     length = np.sqrt((ranks**2).sum(axis=0))
-    return (ranks / np.where(length > 0.0, length, 1.0)).astype(np.float32)
+    return np.asarray(ranks / np.where(length > 0.0, length, 1.0), dtype=np.float32)
 
 
 def _drop_correlated(state: _Field, limit: float) -> None:

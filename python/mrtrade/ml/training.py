@@ -257,7 +257,7 @@ def _select(
 def _settings(target: Target, rows: int, params: ForecastParams, seed: int) -> dict[str, Any]:
     settings: dict[str, Any] = {
         "objective": "regression",
-        "metric": "l2",
+        "metric": "None",  # LightGBM's own are sums whose last bits depend on the threads
         "boost_from_average": params.intercept == "mean",
         "learning_rate": params.learning_rate,
         "num_leaves": params.num_leaves,
@@ -277,7 +277,6 @@ def _settings(target: Target, rows: int, params: ForecastParams, seed: int) -> d
     if target.class_returns:
         settings |= {
             "objective": "multiclass",
-            "metric": "multi_logloss",
             "num_class": len(target.class_returns),
             "boost_from_average": True,
         }
@@ -302,6 +301,7 @@ def _early_stop(
         lightgbm.Dataset(values, label, weight=weight),
         params.max_rounds,
         folds=folds,
+        feval=_log_loss if target.class_returns else _squared_error,
         callbacks=[lightgbm.early_stopping(params.patience, verbose=False)],
         return_cvbooster=True,
     )
@@ -313,29 +313,39 @@ def _early_stop(
     parts = []
     for booster, (before, block) in zip(grown.boosters, folds, strict=True):
         output = booster.predict(values[block], num_iteration=rounds, num_threads=threads)
-        nothing = params.intercept == "mean" and np.average(truth[before], weights=weight[before])
+        mean = 0.0
+        if params.intercept == "mean":
+            mean = float(np.average(truth[before], weights=weight[before]))
         forecast = to_bps(output, target.class_returns)
-        parts.append((forecast, truth[block], np.full(len(block), float(nothing))))
-    loss = next(curve[rounds - 1] for name, curve in found.items() if name.endswith("-mean"))
+        parts.append((forecast, truth[block], np.full(len(block), mean)))
     forecast, truth, nothing = (np.concatenate(one) for one in zip(*parts, strict=True))
     return rounds, {
         "rounds": rounds,
         "folds": len(folds),
         "valid_rows": len(truth),
-        "loss": float(loss),
+        "loss": float(found["valid loss-mean"][rounds - 1]),
         **_skill(forecast, truth, nothing),
     }
 
 
+def _squared_error(forecast: Floats, data: Any) -> tuple[str, float, bool]:
+    error = (forecast - data.get_label()) ** 2
+    return "loss", float(np.average(error, weights=data.get_weight())), False
+
+
+def _log_loss(chances: Floats, data: Any) -> tuple[str, float, bool]:
+    own = chances[np.arange(len(chances)), data.get_label().astype(np.int64)]
+    loss = -np.log(np.maximum(own, 1e-15))
+    return "loss", float(np.average(loss, weights=data.get_weight())), False
+
+
 def _skill(forecast: Floats, truth: Floats, nothing: Floats) -> dict[str, float | None]:
     """R2 against the forecast that knows nothing, and rank correlation; None where undefined."""
-    from scipy.stats import spearmanr
-
     spread = float(((truth - nothing) ** 2).sum())
     r2 = 1.0 - float(((truth - forecast) ** 2).sum()) / spread if spread > 0.0 else None
     ic = None
     if np.ptp(forecast) > 0.0 and np.ptp(truth) > 0.0:
-        ic = float(spearmanr(forecast, truth).statistic)
+        ic = float(need("scipy.stats", "ml").spearmanr(forecast, truth).statistic)
     return {"r2": r2, "rank_ic": ic}
 
 

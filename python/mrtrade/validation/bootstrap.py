@@ -132,9 +132,10 @@ def intervals(
 
     Notes
     -----
-    Measured on 500 normal returns, at a level of 95 %: independent returns 94 %, AR(1) of 0.3 92 %
-    for mean and Sharpe ratio. The interval of the drawdown says what the same returns in another
-    order would have shown; it is none of a constant of nature.
+    On 500 normal returns and at a level of 95 %, in 300 repetitions: 94 % of the intervals of mean
+    and Sharpe ratio hold the true one where returns are independent, 93 % where they are AR(1) of
+    0.3. That of the drawdown is what the same returns would have shown in another order; it holds
+    that of another sample in 88 and 87 %, as a mean that was estimated is taken for true.
     """
     x = finite(returns)
     functions = STATISTICS if statistics is None else statistics
@@ -183,7 +184,8 @@ def band(
     Notes
     -----
     What is to come is a draw of that length. That the mean is estimated itself is added: each draw
-    is moved by how far the mean of another draw of full length is from that of the returns.
+    is moved by how far the mean of another draw of full length is from that of the returns. With
+    500 returns known and 60 to come, 94 % of the bands at 95 % hold (AR(1) of 0.3: 92 %).
     """
     x = finite(returns)
     _check(level, draws)

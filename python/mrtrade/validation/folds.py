@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +19,7 @@ import pandas as pd
 from mrtrade.backtest.bar_result import BarResult
 from mrtrade.backtest.bar_run import run_bars
 from mrtrade.backtest.metrics import sharpe
-from mrtrade.clock import to_ns
+from mrtrade.clock import NS_PER_DAY, to_ns
 from mrtrade.errors import DataError
 from mrtrade.ml.dataset import Dataset
 from mrtrade.ml.labels import forward_return
@@ -27,6 +27,7 @@ from mrtrade.ml.splits import WalkForward
 from mrtrade.strategies.base import FORECAST, Strategy
 from mrtrade.strategies.lookup import make_strategy
 from mrtrade.validation.charges import Charges
+from mrtrade.validation.regime import classify, terciles
 from mrtrade.validation.returns import daily_sums
 from mrtrade.validation.settings import (
     FoldsConfig,
@@ -40,6 +41,9 @@ Floats = npt.NDArray[np.float64]
 CHOICE_TAIL = 0.25
 """Share of the training span, its end, on which parameters are chosen where a forecast is read: a
 model that has not seen it forecasts it."""
+
+MIN_ROWS = 3
+"""A span of fewer rows is not traded."""
 
 
 class Rows(NamedTuple):
@@ -113,13 +117,31 @@ class Outcome:
 
 @dataclass(frozen=True)
 class FoldResult:
-    """One fold: its rows, their times (ns), its model and the outcomes by plan."""
+    """One fold.
+
+    Attributes
+    ----------
+    rows : Rows
+    train_ns, test_ns : tuple of int
+        Ends of the first and of the last bar.
+    model : Trained, optional
+        None where no strategy reads a forecast.
+    outcomes : list of Outcome
+        By plan.
+    across : dict
+        By another symbol, the same for it: its model's forecast judged there, what was chosen here
+        traded there. Symbols that have no bars in the test span are left out.
+    regime : Series
+        By day of the test span: volatility class, see `mrtrade.validation.regime.classify`.
+    """
 
     rows: Rows
     train_ns: tuple[int, int]
     test_ns: tuple[int, int]
     model: Trained | None
-    outcomes: list[Outcome] = field(default_factory=list)
+    outcomes: list[Outcome]
+    across: dict[str, list[Outcome]]
+    regime: pd.Series[Any]
 
 
 def cut_folds(index: pd.Index[Any], folds: FoldsConfig, horizon: int) -> list[Rows]:
@@ -176,7 +198,10 @@ def features_read(plans: Iterable[StrategyPlan]) -> list[str]:
 
 
 def run_fold(
-    source: Dataset | Path | str, rows: Rows, config: WalkForwardConfig
+    source: Dataset | Path | str,
+    rows: Rows,
+    config: WalkForwardConfig,
+    others: Mapping[str, Dataset | Path | str] | None = None,
 ) -> FoldResult:
     """Choose, train and trade one fold.
 
@@ -186,20 +211,110 @@ def run_fold(
         The data, or the folder where they lie.
     rows : Rows
     config : WalkForwardConfig
+    others : Mapping, optional
+        Data of other symbols, on which what was learnt here is traded too.
     """
-    data = source if isinstance(source, Dataset) else Dataset.load(source)
+    data = opened(source)
     time = to_ns(data.bars.index)
-    data = data.until(int(time[rows.test_end - 1]) + 1)
+    train_ns = int(time[rows.train_begin]), int(time[rows.train_end - 1])
+    test_ns = int(time[rows.test_begin]), int(time[rows.test_end - 1])
+    data = data.until(test_ns[1] + 1)
     plans = config.strategies
     fold = _Fold(data, rows, config)
-    model = fold.train() if reads_forecast(plans.values()) else None
+    trained = forecaster = None
+    if reads_forecast(plans.values()):
+        trained, forecaster = fold.train()
+    forecast = None if trained is None else trained.forecast
+    outcomes = [fold.trade(label, plan, forecast) for label, plan in plans.items()]
     return FoldResult(
         rows=rows,
-        train_ns=(int(time[rows.train_begin]), int(time[rows.train_end - 1])),
-        test_ns=(int(time[rows.test_begin]), int(time[rows.test_end - 1])),
-        model=model,
-        outcomes=[fold.trade(label, plan, model) for label, plan in plans.items()],
+        train_ns=train_ns,
+        test_ns=test_ns,
+        model=trained,
+        outcomes=outcomes,
+        across={
+            symbol: _elsewhere(opened(other), test_ns, config, outcomes, forecaster)
+            for symbol, other in (others or {}).items()
+            if _overlap(opened(other), test_ns)
+        },
+        regime=daily_regime(data.bars["mid"], train_ns, test_ns),
     )
+
+
+def opened(source: Dataset | Path | str) -> Dataset:
+    """Return a dataset, loaded where it is named by its folder."""
+    return source if isinstance(source, Dataset) else Dataset.load(source)
+
+
+def _overlap(data: Dataset, test_ns: tuple[int, int]) -> bool:
+    first, last = _rows_within(data, test_ns)
+    return last - first > MIN_ROWS
+
+
+def _rows_within(data: Dataset, test_ns: tuple[int, int]) -> tuple[int, int]:
+    first, last = to_ns(data.bars.index).searchsorted([test_ns[0], test_ns[1] + 1])
+    return int(first), int(last)
+
+
+def _elsewhere(
+    data: Dataset,
+    test_ns: tuple[int, int],
+    config: WalkForwardConfig,
+    outcomes: Sequence[Outcome],
+    forecaster: Any,
+) -> list[Outcome]:
+    """Trade another symbol over the test span with what was chosen and learnt on this one."""
+    first, last = _rows_within(data, test_ns)
+    data = data.until(test_ns[1] + 1)
+    fold = _Fold(data, Rows(0, 0, first, first, last), config)
+    forecast = None
+    if forecaster is not None:
+        forecast = forecaster.predict(data.features.iloc[first:last])
+    found = []
+    for outcome, plan in zip(outcomes, config.strategies.values(), strict=True):
+        strategy = strategies_of(plan)[outcome.chosen]
+        result = fold.run(strategy, first, last, forecast)
+        found.append(
+            Outcome(
+                label=outcome.label,
+                chosen=outcome.chosen,
+                choice_sharpe=np.empty(0),
+                frame=result.frame,
+                trades=result.trades,
+                daily=daily_sums(result.frame[["net"]]).set_axis([outcome.chosen], axis=1),
+            )
+        )
+    return found
+
+
+def daily_regime(
+    mid: pd.Series[Any], train_ns: tuple[int, int], test_ns: tuple[int, int]
+) -> pd.Series[Any]:
+    """Class each day of a test span by the volatility of the day before it.
+
+    Boundaries are the terciles of the days of the training span. A day's volatility is the root of
+    the sum of its squared log returns: of a day that is over, it is known when the next begins.
+
+    Parameters
+    ----------
+    mid : Series
+        By the ends of bars.
+    train_ns, test_ns : tuple of int
+        First and last end of a bar.
+
+    Returns
+    -------
+    Series of int
+        0 low, 1 mid, 2 high, -1 unknown, by day.
+    """
+    log = np.log(mid)
+    squared = ((log - log.shift(1)) ** 2).fillna(0.0).rename("squared").to_frame()
+    volatility = np.sqrt(daily_sums(squared)["squared"])
+    day = to_ns(volatility.index)
+    in_training = (day >= train_ns[0] - NS_PER_DAY) & (day + NS_PER_DAY <= train_ns[1])
+    before = volatility.shift(1)[(day + NS_PER_DAY > test_ns[0]) & (day < test_ns[1])]
+    edges = terciles(volatility[in_training]) if in_training.sum() > 2 else (np.nan, np.nan)
+    return pd.Series(classify(before, edges), index=before.index, name="regime")
 
 
 class _Fold:
@@ -213,29 +328,28 @@ class _Fold:
 
     # Forecasts ------------------------------------------------------------------------
 
-    def train(self) -> Trained:
-        """Train on the training span, forecast the test span."""
+    def train(self) -> tuple[Trained, Any]:
+        """Train on the training span, forecast the test span; returns the forecaster too."""
         from mrtrade.validation.forecasts import explain, fit
 
         rows, model = self.rows, self.config.model
-        forecaster, selection = fit(
-            self.data, (rows.train_begin, rows.train_end), model, self.seed
-        )
+        forecaster = fit(self.data, (rows.train_begin, rows.train_end), model, self.seed)
         X = self.data.features.iloc[rows.test_begin : rows.test_end]
         forecast = forecaster.predict(X)
         label = forward_return(self.data.bars["mid"], model.horizon)["label_bps"]
         ic, rank_ic, count = _correlations(
             forecast, label.to_numpy()[rows.test_begin : rows.test_end]
         )
-        return Trained(
+        trained = Trained(
             forecast=forecast,
             ic=ic,
             rank_ic=rank_ic,
             ic_rows=count,
             importance=explain(forecaster, X, model.explain_rows),
-            selection=selection,
-            rounds=forecaster.rounds,
+            selection=_whole(forecaster.selection),
+            rounds=int(forecaster.metrics["rounds"]),
         )
+        return trained, forecaster
 
     def _tail_forecast(self) -> tuple[int, Floats]:
         """Return the first row of the end of the training span, and forecasts of it.
@@ -249,24 +363,21 @@ class _Fold:
             rows, model = self.rows, self.config.model
             first = rows.train_end - int(CHOICE_TAIL * (rows.train_end - rows.train_begin))
             before = first - model.horizon  # labels end by the first forecast
-            forecaster, _ = fit(
-                self.data, (rows.train_begin, before), model, self.seed + 1
-            )
+            forecaster = fit(self.data, (rows.train_begin, before), model, self.seed + 1)
             X = self.data.features.iloc[first : rows.train_end]
             self._tail = first, forecaster.predict(X)
         return self._tail
 
     # Trades ---------------------------------------------------------------------------
 
-    def trade(self, label: str, plan: StrategyPlan, model: Trained | None) -> Outcome:
+    def trade(self, label: str, plan: StrategyPlan, forecast: Floats | None) -> Outcome:
         """Choose a configuration on the training span, trade each on the test span."""
         rows = self.rows
         strategies = strategies_of(plan)
         choice = self._choose(strategies)
         chosen = int(np.argmax(choice)) if len(choice) else 0
-        forecast = None if model is None else model.forecast
         results = [
-            self._run(one, rows.test_begin, rows.test_end, forecast) for one in strategies
+            self.run(one, rows.test_begin, rows.test_end, forecast) for one in strategies
         ]
         daily = [daily_sums(one.frame[["net"]])["net"] for one in results]
         return Outcome(
@@ -287,12 +398,12 @@ class _Fold:
             first, forecast = self._tail_forecast()
         earned = []
         for one in strategies:
-            result = self._run(one, first, self.rows.train_end, forecast)
+            result = self.run(one, first, self.rows.train_end, forecast)
             ratio = sharpe(daily_sums(result.frame[["net"]])["net"].to_numpy())
             earned.append(0.0 if np.isnan(ratio) else ratio)
         return np.array(earned)
 
-    def _run(
+    def run(
         self, strategy: Strategy, begin: int, end: int, forecast: Floats | None
     ) -> BarResult:
         """Trade rows with a strategy that begins flat and ends flat."""
@@ -325,12 +436,15 @@ class _Fold:
         )
 
 
+def _whole(selection: pd.DataFrame | None) -> pd.DataFrame:
+    return pd.DataFrame({"feature": []}) if selection is None else selection
+
+
 def _flat_at_the_end(targets: pd.DataFrame) -> pd.DataFrame:
-    last = targets.index[-2:]
-    ended = targets.copy()
-    ended.loc[last, "target"] = 0.0
-    ended.loc[last, ["stop_bps", "hold_s"]] = np.nan
-    return ended
+    columns = {name: targets[name].to_numpy(np.float64, copy=True) for name in targets}
+    for name, values in columns.items():
+        values[-2:] = 0.0 if name == "target" else np.nan
+    return pd.DataFrame(columns, index=targets.index)
 
 
 def _correlations(forecast: Floats, label: Floats) -> tuple[float, float, int]:

@@ -34,8 +34,8 @@ class Plateau:
     table : DataFrame
         A row a set, as given: its parameters, ``value``, ``neighbours`` (number of them),
         ``smoothed`` (mean with them; NaN without a value), ``within`` and ``positive`` (shares of
-        the neighbours that reach the fraction of its value, and 0; NaN without neighbours, the first
-        for a value that is not positive, too).
+        the neighbours that reach the fraction of its value, and 0; NaN without neighbours, the
+        first for a value that is not positive, too).
     best, smoothed_best : int
         Rows of the highest value and of the highest smoothed value.
     fraction : float

@@ -428,7 +428,7 @@ def effective_trials(returns: Any, alike: float = ALIKE) -> npt.NDArray[np.int64
         found[vary] = 1
     elif moving > 1:
         hierarchy = need("scipy.cluster.hierarchy")
-        apart = 1.0 - np.corrcoef(x[:, vary], rowvar=False)
+        apart = np.atleast_2d(1.0 - np.corrcoef(x[:, vary], rowvar=False))
         upper = np.maximum(apart[np.triu_indices(moving, 1)], 0.0)
         tree = hierarchy.linkage(upper, method="complete")
         found[vary] = hierarchy.fcluster(tree, 1.0 - alike, criterion="distance")
