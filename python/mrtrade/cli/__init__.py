@@ -22,6 +22,7 @@ from mrtrade.cli import (
     migrate_questdb,
     runs,
     sql,
+    strategies,
     validate,
 )
 from mrtrade.errors import ConfigError, DataError, MrTradeError, SourceError, StoreError
@@ -57,6 +58,7 @@ app.command(short_help="Run a backtest.")(backtest.backtest)
 app.command(short_help="Compute a saved run again, compare it bit by bit.")(runs.rerun)
 app.command()(runs.runs)
 app.add_typer(features.app, name="features", short_help="Compute, examine and check features.")
+app.add_typer(strategies.app, name="strategies", short_help="What strategies there are.")
 app.add_typer(db.app, name="db")
 app.add_typer(fills.app, name="fills", short_help="How far simulated fills can be trusted.")
 
