@@ -160,6 +160,12 @@ def one(bars, **options):
             bars_of([0, 2, 5, 5], [0, 3, 14, 5], [0, 1, -11, 4], [0, 0, -10.5, 5]),
             (-1, -10.5, "down", 2),
         ),
+        # what a bar closed or opened at is in its range, whatever its high and low say
+        (bars_of([0, 12, 0, 0], [0, 1, 1, 1], [0, -1, -1, -1]), (1, 10, "up", 1)),
+        (
+            bars_of([0, 0, 0, 0], [0, 1, 1, 1], [0, -1, -1, -1], [0, 0, -12, 0]),
+            (-1, -12, "down", 2),
+        ),
         # no range: the first mid at or beyond, as far as it was
         (bars_of([0, 9, 13, 0]), (1, 13, "up", 2)),
     ],
