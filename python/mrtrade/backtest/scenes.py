@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -17,8 +20,18 @@ from mrtrade.instruments import Instrument
 if TYPE_CHECKING:
     from mrtrade.data.store import Store
     from mrtrade.data.tape import Tape
-    from mrtrade.ml.training import Forecaster
     from mrtrade.strategies.base import Strategy
+
+
+class Forecaster(Protocol):
+    """What is asked of a model."""
+
+    @property
+    def features(self) -> Sequence[str]:
+        """Names of the features that it reads, in its order."""
+
+    def predict(self, features: pd.DataFrame) -> Any:
+        """Return the forecast at each row, bps."""
 
 
 def load_scene(config: BacktestConfig, store: Store, strategy: Strategy) -> Scene:
@@ -135,9 +148,9 @@ def decided_on(
     return features.assign(**{FORECAST: forecast})[list(strategy.features)], digest
 
 
-def _load_model(folder: Any) -> tuple[Forecaster, str]:
-    from mrtrade.ml import models
-
+def _load_model(folder: Path) -> tuple[Forecaster, str]:
+    """Return a model, verified, and the SHA-256 of what its forecasts hang on."""
+    models = import_module("mrtrade.ml.models")  # heavy: LightGBM comes with it
     return models.load(folder), models.sha256(folder)
 
 

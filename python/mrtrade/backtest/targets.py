@@ -64,15 +64,10 @@ def decisions(
     tick_size
         Price units.
     """
-    from mrtrade.strategies.base import Target
-
+    refuse_bad(targets)
     share = targets["target"].to_numpy(np.float64)
     stop_bps = targets["stop_bps"].to_numpy(np.float64)
     hold_s = targets["hold_s"].to_numpy(np.float64)
-    wrong = np.flatnonzero((np.abs(share) > 1.0) | (stop_bps < 0.0) | (hold_s < 0.0))
-    if len(wrong):
-        at = wrong[0]
-        raise bad_target(targets.index[at], Target(share[at], stop_bps[at], hold_s[at]))
     latest = np.maximum.accumulate(np.where(np.isnan(share), -1, np.arange(len(share))))
     asked = np.maximum(latest, 0)
     price = mid.ffill().to_numpy(np.float64)
@@ -85,6 +80,18 @@ def decisions(
         stop_ticks=stop_ticks(stop_bps[asked[row]], price[row], tick_size),
         hold_ns=hold_ns(hold_s[asked[row]]),
     )
+
+
+def refuse_bad(targets: pd.DataFrame) -> None:
+    """Raise if any target asks for more than it may."""
+    from mrtrade.strategies.base import Target
+
+    names = ("target", "stop_bps", "hold_s")
+    share, stop_bps, hold_s = (targets[name].to_numpy(np.float64) for name in names)
+    wrong = np.flatnonzero((np.abs(share) > 1.0) | (stop_bps < 0.0) | (hold_s < 0.0))
+    if len(wrong):
+        at = wrong[0]
+        raise bad_target(targets.index[at], Target(share[at], stop_bps[at], hold_s[at]))
 
 
 def bad_target(when: pd.Timestamp, asked: Target) -> RunError:

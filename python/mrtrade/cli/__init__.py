@@ -23,6 +23,7 @@ from mrtrade.cli import (
     poc,
     runs,
     sql,
+    strategies,
     validate,
 )
 from mrtrade.errors import ConfigError, DataError, MrTradeError, SourceError, StoreError
@@ -59,6 +60,7 @@ app.command(short_help="Gate 0: a week of one symbol to a verdict.")(poc.poc)
 app.command(short_help="Compute a saved run again, compare it bit by bit.")(runs.rerun)
 app.command()(runs.runs)
 app.add_typer(features.app, name="features", short_help="Compute, examine and check features.")
+app.add_typer(strategies.app, name="strategies", short_help="What strategies there are.")
 app.add_typer(db.app, name="db")
 app.add_typer(fills.app, name="fills", short_help="How far simulated fills can be trusted.")
 

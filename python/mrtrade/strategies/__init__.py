@@ -3,7 +3,7 @@
 from mrtrade.strategies.base import FORECAST, Context, Rules, Strategy, StrategyParams, Target
 from mrtrade.strategies.forecast import Forecast
 from mrtrade.strategies.funding import FundingArbitrage
-from mrtrade.strategies.lookup import STRATEGIES, find_strategy, make_strategy
+from mrtrade.strategies.lookup import STRATEGIES, find_strategy, installed, make_strategy
 from mrtrade.strategies.microstructure import MicrostructureMeanReversion
 from mrtrade.strategies.statistical import StatisticalMeanReversion
 
@@ -20,5 +20,6 @@ __all__ = [
     "StrategyParams",
     "Target",
     "find_strategy",
+    "installed",
     "make_strategy",
 ]
