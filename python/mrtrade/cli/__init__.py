@@ -25,6 +25,7 @@ from mrtrade.cli import (
     sql,
     strategies,
     validate,
+    walk_forward,
 )
 from mrtrade.errors import ConfigError, DataError, MrTradeError, SourceError, StoreError
 
@@ -59,6 +60,9 @@ app.command(short_help="Run a backtest.")(backtest.backtest)
 app.command(short_help="Gate 0: a week of one symbol to a verdict.")(poc.poc)
 app.command(short_help="Compute a saved run again, compare it bit by bit.")(runs.rerun)
 app.command()(runs.runs)
+app.command(short_help="Choose and train on the past, trade what follows.")(
+    walk_forward.walk_forward
+)
 app.add_typer(features.app, name="features", short_help="Compute, examine and check features.")
 app.add_typer(strategies.app, name="strategies", short_help="What strategies there are.")
 app.add_typer(db.app, name="db")

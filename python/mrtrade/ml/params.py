@@ -53,7 +53,7 @@ class ForecastParams(Section):
     max_rounds: Count = 300
     patience: Count = 30
     folds: Count = 3
-    holdout: Annotated[float, Field(gt=0, le=0.5)] = 0.25
+    holdout: Annotated[float, Field(ge=0, le=0.5)] = 0.25
     embargo: str | int = 0
     rows_per_label: Count = 3
     max_rows: Annotated[int, Field(ge=100)] = 20_000
