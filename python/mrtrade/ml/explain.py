@@ -8,6 +8,8 @@ They tell what the model does, not what moves prices.
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +25,8 @@ from mrtrade.ml.frames import Matrix, matrix
 from mrtrade.ml.thinning import evenly
 
 Floats = npt.NDArray[np.float64]
+
+DOT, FAINT = "#3b6fb6", "#9aa3b2"
 
 
 @dataclass(frozen=True)
@@ -99,50 +103,51 @@ def explain(forecaster: Forecaster, X: pd.DataFrame, limit: int = 2_000) -> Expl
 def summary_picture(found: Explanation, top: int = 20) -> bytes:
     """Draw each feature's contributions, a dot a row, coloured by the feature's rank; PNG."""
     order = [found.features.index(name) for name in found.table()["feature"][:top]]
-    figure = _figure(7.2, 1.0 + 0.27 * len(order))
-    axes = figure.subplots()
-    dots: Any = None
-    for line, column in enumerate(order):
-        pushes = found.contributions[:, column]
-        colour = _ranks(found.values[:, column])
-        dots = axes.scatter(
-            pushes,
-            line + _spread(pushes),
-            c=colour,
-            cmap="coolwarm",
-            vmin=0.0,
-            vmax=1.0,
-            s=5,
-            linewidths=0,
-            plotnonfinite=True,
-        )
-    axes.set_yticks(range(len(order)), [found.features[one] for one in order])
-    axes.invert_yaxis()
-    axes.axvline(0.0, color="#9aa3b2", linewidth=0.8, zorder=0)
-    axes.set_xlabel(f"contribution to the forecast, {found.unit}")
-    axes.set_title("what the forecasts are made of")
-    bar = figure.colorbar(dots, ax=axes, ticks=[0, 1], pad=0.02)
-    bar.ax.set_yticklabels(["low", "high"])
-    bar.set_label("the feature's value", labelpad=-12)
-    bar.outline.set_visible(False)
-    return _png(figure, axes)
+    with _styled() as matplotlib:
+        figure = matplotlib.Figure(figsize=(7.2, 1.0 + 0.27 * len(order)), layout="constrained")
+        axes = figure.subplots()
+        dots: Any = None
+        for line, column in enumerate(order):
+            pushes = found.contributions[:, column]
+            dots = axes.scatter(
+                pushes,
+                line + _spread(pushes),
+                c=_ranks(found.values[:, column]),
+                cmap="coolwarm",
+                vmin=0.0,
+                vmax=1.0,
+                s=5,
+                linewidths=0,
+                plotnonfinite=True,
+            )
+        axes.set_yticks(range(len(order)), [found.features[one] for one in order])
+        axes.invert_yaxis()
+        axes.axvline(0.0, color=FAINT, linewidth=0.8, zorder=0)
+        axes.set_xlabel(f"contribution to the forecast, {found.unit}")
+        axes.set_title("what the forecasts are made of")
+        bar = figure.colorbar(dots, ax=axes, ticks=[0, 1], pad=0.02)
+        bar.ax.set_yticklabels(["low", "high"])
+        bar.set_label("the feature's value", labelpad=-12)
+        bar.outline.set_visible(False)
+        return _png(figure, axes)
 
 
 def dependence_picture(found: Explanation, feature: str) -> bytes:
     """Draw a feature's contribution against its value; PNG."""
     if feature not in found.features:
-        raise ConfigError("the model does not read it", key=feature, value=feature)
+        raise ConfigError("the model does not read this feature", key=feature)
     column = found.features.index(feature)
     x = found.values[:, column]
     known = np.isfinite(x)
-    figure = _figure(4.6, 3.2)
-    axes = figure.subplots()
-    axes.scatter(x[known], found.contributions[known, column], s=6, c="#3b6fb6", linewidths=0)
-    axes.axhline(0.0, color="#9aa3b2", linewidth=0.8, zorder=0)
-    axes.set_xlabel(feature)
-    axes.set_ylabel(f"contribution, {found.unit}")
-    axes.set_title(feature if known.all() else f"{feature} ({(~known).mean():.1%} missing)")
-    return _png(figure, axes)
+    with _styled() as matplotlib:
+        figure = matplotlib.Figure(figsize=(4.6, 3.2), layout="constrained")
+        axes = figure.subplots()
+        axes.scatter(x[known], found.contributions[known, column], s=6, c=DOT, linewidths=0)
+        axes.axhline(0.0, color=FAINT, linewidth=0.8, zorder=0)
+        axes.set_xlabel(feature)
+        axes.set_ylabel(f"contribution, {found.unit}")
+        axes.set_title(feature if known.all() else f"{feature} ({(~known).mean():.1%} missing)")
+        return _png(figure, axes)
 
 
 def _ranks(values: Matrix) -> Floats:
@@ -161,13 +166,16 @@ def _spread(pushes: Floats) -> Floats:
     return np.asarray(0.38 * side / max(1.0, place.max()), dtype=np.float64)
 
 
-def _figure(width: float, height: float) -> Any:
+@contextmanager
+def _styled() -> Iterator[Any]:
+    """Give matplotlib's figures, in the house's style until the end of the block."""
+    matplotlib = need("matplotlib", "report")
     figure = need("matplotlib.figure", "report")
     style: Any = STYLE
-    with need("matplotlib", "report").rc_context():
-        need("matplotlib", "report").rcdefaults()  # a user's matplotlibrc would change the bytes
-        need("matplotlib", "report").rcParams.update(style)
-        return figure.Figure(figsize=(width, height), layout="constrained")
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()  # a user's matplotlibrc would change the bytes
+        matplotlib.rcParams.update(style)
+        yield figure
 
 
 def _png(figure: Any, axes: Any) -> bytes:

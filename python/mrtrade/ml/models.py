@@ -268,7 +268,7 @@ def _refuse_second(model: Model) -> None:
             raise ConfigError(
                 f"another model of {own[0]} on {own[1]} is live",
                 value=other.id,
-                remedy=f"first: mrtrade models promote {other.id} retired",
+                remedy=f"first: mrtrade models promote {other.id} retired --who NAME --why REASON",
             )
 
 

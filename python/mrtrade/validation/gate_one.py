@@ -44,7 +44,7 @@ from mrtrade.validation.overfitting import Overfitting, pbo_cscv
 from mrtrade.validation.plateau import Plateau, plateau
 from mrtrade.validation.regime import Regimes, regimes
 from mrtrade.validation.report import NoiseControl
-from mrtrade.validation.estimate import Estimate, estimate
+from mrtrade.validation.sharpe import Estimate, estimate
 from mrtrade.validation.sharpe import Deflated, deflate, effective_trials
 from mrtrade.validation.walk_forward import YEAR, WalkForwardResult
 

@@ -1,11 +1,11 @@
 """Noise control: how often the whole pipeline says GO where there is nothing, and where there is.
 
 One data set is made of known truth (`mrtrade.validation.synthetic`), and goes through everything
-that a real one goes through: features, labels, selection, training, the choice of parameters, costs,
-walk-forward, and the same gate 1 (`mrtrade.validation.gate_one`), all trials counted. Of gate 1 only
-what one symbol can be asked is asked (`ASKED`): there is no other symbol, and the noise control
-itself is what is being made. A data set is GO if any of the strategies is: so trying several is
-charged to the pipeline.
+that a real one goes through: features, labels, selection, training, the choice of parameters,
+costs, walk-forward, and the same gate 1 (`mrtrade.validation.gate_one`), all trials counted. Of
+gate 1 only what one symbol can be asked is asked (`ASKED`): there is no other symbol, and the noise
+control itself is what is being made. A data set is GO if any of the strategies is: so trying
+several is charged to the pipeline.
 
 The false-GO rate is that of data without a signal; the detection rate that of data with a planted
 one, over its size in costs of a round trip. Intervals are Clopper and Pearson's (1934) of 95 %.
@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mrtrade.clock import NS_PER_DAY, duration_ns
+from mrtrade.clock import NS_PER_DAY, duration_ns, to_ns
 from mrtrade.errors import ConfigError, DataError
 from mrtrade.features.extras import need
 from mrtrade.parallel import ALONE, Workers, run
@@ -333,7 +333,7 @@ def judge_one(settings: NoiseSettings, kind: str, size: float, seed: int) -> lis
 
     config = settings.config()
     made = make_data(settings, kind, size, seed)
-    bars = made.bars
+    bars = whole_days(made.bars)
     if "spread_mean" in bars:
         bars = bars.assign(spread_mean_bps=1e4 * bars["spread_mean"] / bars["mid"])
     else:
@@ -380,6 +380,14 @@ def make_data(settings: NoiseSettings, kind: str, size: float, seed: int) -> Pla
     if kind == "quiet_market":
         return quiet_market(rows, seed, interval=interval)
     return mean_reverting(rows, seed, size=size, cost_bps=COST_BPS, interval=interval)
+
+
+def whole_days(bars: pd.DataFrame) -> pd.DataFrame:
+    """Return bars from the first one that follows a midnight (UTC) on: folds begin with days."""
+    time = to_ns(bars.index)
+    first = int(np.argmax(np.diff((time - 1) // NS_PER_DAY) > 0)) + 1
+    step = int(np.median(np.diff(time))) if len(time) > 1 else 0
+    return bars if (time[0] - step) % NS_PER_DAY == 0 else bars.iloc[first:]
 
 
 def read_bars(path: Path) -> pd.DataFrame:

@@ -250,13 +250,13 @@ def quiet_market(
         fair_sd_ticks=step_sd / tick_size / math.sqrt(1.0 - phi * phi),
         half_life_s=half_life_s,
         fair_step_ns=step_ns,
-        start_ns=to_ns(START),
+        start_ns=to_ns(START) - interval_ns,  # its first bar is not whole
         limit_rates=power_law_rates(110.0 * pace, 1.4, 200),
         market_rate=40.0 * pace,
         cancel_rate=1.5 * pace,
         snapshot_levels=50,
     )
-    run = market.run((rows + 1) * interval_ns / NS_PER_SECOND)
+    run = market.run((rows + 2) * interval_ns / NS_PER_SECOND)
     deltas, trades = run.tape()
     traded = instrument(
         "SYNTHETIC",
