@@ -47,7 +47,7 @@ def poc(
     r"""Gate 0: from raw deltas and trades to a verdict, in about a minute.
 
     Ten features and a small model, trained on the first 60 % of the recording, traded on the rest
-    by simulated orders. The verdict is written as JSON too: --out, default poc-EXCHANGE-SYMBOL.json.
+    by simulated orders. The verdict is written as JSON too, by default poc-EXCHANGE-SYMBOL.json.
 
     \b
     Exit code: 0 GO, 1 NO-GO, 2 could not be judged (or wrong options), 3 no such data.
@@ -58,7 +58,8 @@ def poc(
     from mrtrade.data.stores import open_store
     from mrtrade.errors import ConfigError
     from mrtrade.instruments import to_lake, user_symbol
-    from mrtrade.validation.poc import PocSettings, prove
+    from mrtrade.validation.poc import prove
+    from mrtrade.validation.poc_stage import PocSettings
 
     if mode not in ("aggressive", "passive"):
         raise ConfigError(

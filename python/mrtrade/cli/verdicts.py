@@ -14,7 +14,7 @@ DECISIONS = {"GO": "green", "NO-GO": "red", "NOT JUDGED": "yellow"}
 
 
 def show_verdict(console: Console, verdict: Verdict) -> None:
-    """Print the criteria, each with what was measured and why it was judged so, and the decision."""
+    """Print the criteria, what was measured and why it was judged so, and the decision."""
     from rich import box
     from rich.table import Table
     from rich.text import Text

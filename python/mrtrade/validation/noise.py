@@ -193,7 +193,7 @@ class NoiseReport:
     def sets(self) -> pd.DataFrame:
         """Return a row a data set: ``kind, size, seed, go`` (of any strategy)."""
         go = self.rows.assign(go=self.rows["decision"] == "GO")
-        return go.groupby(["kind", "size", "seed"], as_index=False, sort=False)["go"].any()
+        return go.groupby(["kind", "size", "seed"], sort=False)["go"].any().reset_index()
 
     def control(self) -> NoiseControl:
         """Return rates with their intervals, as the page of a validation shows them."""
@@ -248,7 +248,8 @@ class NoiseReport:
             "false_go": control.false_go,
             "runs": control.runs,
             "rate": self.rate,
-            "interval_95": [control.low, control.high],
+            "low": control.low,
+            "high": control.high,
             "kinds": {name: list(pair) for name, pair in control.kinds.items()},
             "detection": [] if control.detection is None else control.detection.to_dict("records"),
             "settings": {

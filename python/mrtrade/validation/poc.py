@@ -34,7 +34,7 @@ from mrtrade.validation.poc_stage import MICRO, PRICE, WITH, WITHOUT, PocSetting
 
 if TYPE_CHECKING:
     from mrtrade.data.store import Store
-    from mrtrade.ml.training import Forecaster
+    from mrtrade.ml.forecaster import Forecaster
 
 Floats = npt.NDArray[np.float64]
 Told = Callable[[str], None]
@@ -111,36 +111,14 @@ def prove(
 def _features(model: Forecaster | None = None, X: pd.DataFrame | None = None) -> pd.DataFrame:
     """Return what each feature contributes to the forecasts of some rows."""
     from mrtrade.features.registry import get
-    from mrtrade.ml.explain import contributions
+    from mrtrade.ml.explain import explain
 
     names = ["feature", "family", "shap_bps", "share", "direction"]
     if model is None or X is None:
         return pd.DataFrame(columns=names)
-    frame = X[list(model.features)]
-    share = contributions(model, frame)
-    size = np.abs(share).mean(axis=0)
-    with np.errstate(invalid="ignore"):
-        part = size / size.sum()
-    rows = [
-        {
-            "feature": name,
-            "family": get(name).family,
-            "shap_bps": float(size[at]),
-            "share": float(part[at]) if math.isfinite(part[at]) else 0.0,
-            "direction": _direction(frame[name].to_numpy(np.float64), share[:, at]),
-        }
-        for at, name in enumerate(model.features)
-    ]
-    return pd.DataFrame(rows).sort_values("shap_bps", ascending=False, ignore_index=True)
-
-
-def _direction(values: Floats, contribution: Floats) -> float:
-    """Return the rank correlation of a feature and its contribution; 0 where there is none."""
-    both = np.isfinite(values)
-    ranks = [pd.Series(one[both]).rank().to_numpy() for one in (values, contribution)]
-    if min(map(len, ranks)) < 2 or not all(np.ptp(one) > 0.0 for one in ranks):
-        return 0.0
-    return float(np.corrcoef(*ranks)[0, 1])
+    found = explain(model, X).table().rename(columns={"mean_size": "shap_bps"})
+    found["family"] = [get(name).family for name in found["feature"]]
+    return found[names].fillna({"direction": 0.0})  # a constant has none
 
 
 def _money(traded: Mapping[str, Traded], capital: float = 1.0) -> pd.DataFrame:
@@ -150,7 +128,7 @@ def _money(traded: Mapping[str, Traded], capital: float = 1.0) -> pd.DataFrame:
         | {step.lower(): 1e4 * amount / capital for step, amount in one.waterfall.steps()}
         for name, one in traded.items()
     }
-    return pd.DataFrame.from_dict(rows, orient="index").drop(columns="funding", errors="ignore")
+    return pd.DataFrame.from_dict(rows, orient="index")
 
 
 # ---- what the store holds

@@ -57,8 +57,9 @@ class Evidence:
     ----------
     ic, ic_se : float
         Correlation of forecasts with the returns after them; NaN: all forecasts are the same.
-    gross, cost : ndarray, shape (blocks,)
-        Profit before costs, and costs, of the model with all features: shares of capital.
+    gross, cost, funding : ndarray, shape (blocks,)
+        Profit before costs, costs, and funding paid, of the model with all features: shares of
+        capital.
     plain : ndarray, shape (blocks,)
         Profit before costs of the model without book and flow.
     entries : int
@@ -71,6 +72,7 @@ class Evidence:
     ic_se: float
     gross: Floats
     cost: Floats
+    funding: Floats
     plain: Floats
     entries: int
     block_ns: int
@@ -151,7 +153,7 @@ def _of_sharpe(found: Evidence) -> Criterion:
 
 
 def _of_doubled_costs(found: Evidence) -> Criterion:
-    net = 1e4 * (found.gross - 2.0 * found.cost)
+    net = 1e4 * (found.gross - 2.0 * found.cost - found.funding)
     total = float(net.sum())
     if found.entries == 0:
         return judge(DOUBLED, 0.0, ">", 0.0, "nothing was traded")

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mrtrade.backtest.replaying import Scene
     from mrtrade.data.store import Store
     from mrtrade.data.tape import Tape
-    from mrtrade.ml.training import Forecaster
+    from mrtrade.ml.forecaster import Forecaster
 
 Floats = npt.NDArray[np.float64]
 
@@ -162,7 +162,6 @@ class Stage:
             "capital": one.capital,
             "seed": one.seed,
             "data": self.fingerprint,
-            "funding": "not charged: positions last for the horizon",
         }
 
     def too_short(self) -> str:
@@ -241,8 +240,7 @@ class Stage:
         return 1e4 * (2.0 * self.terms.taker_fee + spread)
 
     def _scene(self, tape: Tape) -> Scene:
-        from mrtrade.backtest.replaying import Scene
-        from mrtrade.backtest.targets import max_lots
+        from mrtrade.backtest.scenes import make_scene
         from mrtrade.config import load_config
 
         bars = self.bars.iloc[self.cut :]
@@ -258,15 +256,7 @@ class Stage:
                 "seed": self.settings.seed,
             }
         )
-        return Scene(
-            config=config,
-            terms=self.terms,
-            tape=tape,
-            bars=bars,
-            features=self.X_test,
-            rates=pd.DataFrame({"time": bars.index[:0], "rate": [], "mark": []}),
-            max_lots=max_lots(config, self.terms, bars["mid"].to_numpy(np.float64)),
-        )
+        return make_scene(config, self.store, tape, bars, (self.X_test, None))
 
     # Measures ------------------------------------------------------------------------
 
@@ -280,6 +270,7 @@ class Stage:
             ic_se=se,
             gross=_blocks(full.gross, horizon),
             cost=_blocks(full.cost, horizon),
+            funding=_blocks(full.funding, horizon),
             plain=_blocks(traded[WITHOUT].gross, horizon),
             entries=full.entries,
             block_ns=horizon * self.bar_ns,
