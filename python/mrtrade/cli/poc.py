@@ -129,9 +129,12 @@ def _features(found: Poc) -> Table:
 
 
 def _money(found: Poc) -> Table:
-    steps = [str(name) for name in found.money.columns if name != "entries"]
+    money = found.money
+    steps = [str(name) for name in money.columns if name != "entries"]
+    if not money["funding"].any():
+        steps.remove("funding")
     table = _table("bps of capital", "entries", *steps)
-    for name, row in found.money.iterrows():
+    for name, row in money.iterrows():
         table.add_row(
             str(name), f"{row['entries']:,.0f}", *(f"{row[step]:+,.1f}" for step in steps)
         )
