@@ -32,7 +32,7 @@ MAX_MARKS = 400
 MARKOUT_S = (1, 2, 5, 10, 30, 60, 120, 300)
 """Horizons of the mark-out curve, seconds."""
 
-# Stand-ins that no other part of a plot uses; `_svg` turns them into CSS variables.
+# Stand-ins that no other part of a plot uses; `as_svg` turns them into CSS variables.
 INK, GRID = "#010101", "#020202"
 BLUE, GREEN, RED, GREY = "#2f7ed8", "#1f9d55", "#d64545", "#8a94a6"
 
@@ -133,9 +133,9 @@ def draw(result: Result) -> list[tuple[str, str]]:
         answers = Figure(figsize=(10.4, 2.2), layout="constrained")
         _answers(answers, result)
         return [
-            ("Equity, drawdown, price with fills, position", _svg(course, "course")),
-            ("Cost waterfall and mark-out", _svg(money, "money")),
-            ("Net profit and fill rate by preset", _svg(answers, "answers")),
+            ("Equity, drawdown, price with fills, position", as_svg(course, "course")),
+            ("Cost waterfall and mark-out", as_svg(money, "money")),
+            ("Net profit and fill rate by preset", as_svg(answers, "answers")),
         ]
 
 
@@ -283,7 +283,11 @@ def _answers(figure: Figure, result: Result) -> None:
     left.invert_yaxis()
 
 
-def _svg(figure: Figure, name: str) -> str:
+def as_svg(figure: Figure, name: str) -> str:
+    """Return a figure as SVG text for a page with the variables ``--ink`` and ``--grid``.
+
+    `name` keeps its ids apart from those of other figures on the page.
+    """
     import matplotlib
 
     # Ids are hashed from this salt: one for each figure keeps them apart on the page.
