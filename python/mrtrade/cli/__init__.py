@@ -20,6 +20,7 @@ from mrtrade.cli import (
     fills,
     ingest,
     migrate_questdb,
+    models,
     runs,
     sql,
     strategies,
@@ -60,6 +61,7 @@ app.command()(runs.runs)
 app.add_typer(features.app, name="features", short_help="Compute, examine and check features.")
 app.add_typer(strategies.app, name="strategies", short_help="What strategies there are.")
 app.add_typer(db.app, name="db")
+app.add_typer(models.app, name="models", short_help="Saved models and their stages.")
 app.add_typer(fills.app, name="fills", short_help="How far simulated fills can be trusted.")
 
 

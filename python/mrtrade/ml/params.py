@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from os import PathLike
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from mrtrade.clock import duration_ns
-from mrtrade.config import Section, Share
+from mrtrade.config import Positive, Section, Share, load_section
 from mrtrade.errors import MrTradeError
 
 Count = Annotated[int, Field(ge=1)]
 OpenShare = Annotated[float, Field(gt=0, lt=1)]
+Leaves = Annotated[int, Field(ge=2, le=255)]
 
 DESCRIBED = "config/ml_optimization.yaml"
 
@@ -44,7 +47,7 @@ class ForecastParams(Section):
     task: Literal["regression", "classification"] = "regression"
     intercept: Literal["zero", "mean"] = "zero"
     learning_rate: OpenShare = 0.05
-    num_leaves: Annotated[int, Field(ge=2, le=255)] = 8
+    num_leaves: Leaves = 8
     min_leaf_share: OpenShare = 0.01
     feature_fraction: Annotated[float, Field(gt=0, le=1)] = 0.5
     bagging_fraction: Annotated[float, Field(gt=0, le=1)] = 0.7
@@ -53,7 +56,7 @@ class ForecastParams(Section):
     max_rounds: Count = 300
     patience: Count = 30
     folds: Count = 3
-    holdout: Annotated[float, Field(gt=0, le=0.5)] = 0.25
+    holdout: Annotated[float, Field(ge=0, le=0.5)] = 0.25
     embargo: str | int = 0
     rows_per_label: Count = 3
     max_rows: Annotated[int, Field(ge=100)] = 20_000
@@ -76,3 +79,55 @@ def _embargo_ns(value: str | int) -> int:
         return duration_ns(value, zero=True)
     except MrTradeError as error:
         raise ValueError(f"{error.what}; expected {error.expected}") from error
+
+
+class SearchParams(Section):
+    """What a search tries, from lowest to highest; see `mrtrade.ml.search`."""
+
+    trials: Count = 30
+    study: str = "default"
+    learning_rate: tuple[OpenShare, OpenShare] = (0.01, 0.1)
+    num_leaves: tuple[Leaves, Leaves] = (4, 31)
+    min_leaf_share: tuple[OpenShare, OpenShare] = (0.003, 0.05)
+    feature_fraction: tuple[OpenShare, OpenShare] = (0.2, 0.8)
+    lambda_l2: tuple[Positive, Positive] = (0.1, 100.0)
+
+    @model_validator(mode="after")
+    def _rising(self) -> SearchParams:
+        for name in ForecastParams.model_fields.keys() & type(self).model_fields.keys():
+            low, high = getattr(self, name)
+            if low > high:
+                raise ValueError(f"{name} falls from {low} to {high}")
+        return self
+
+
+class MlConfig(Section):
+    """All of `config/ml_optimization.yaml`."""
+
+    seed: Annotated[int, Field(ge=0)] = 0
+    selection: SelectionParams | None = SelectionParams()
+    forecast: ForecastParams = ForecastParams()
+    search: SearchParams = SearchParams()
+
+    @model_validator(mode="after")
+    def _one_selection(self) -> MlConfig:
+        if "selection" in self.forecast.model_fields_set:
+            raise ValueError("selection has a section of its own, not one within forecast")
+        return self
+
+    def forecast_params(self) -> ForecastParams:
+        """Return the settings of training, those of selection within."""
+        return self.forecast.model_copy(update={"selection": self.selection})
+
+
+def load_ml_config(
+    source: str | PathLike[str] | Mapping[str, Any], overrides: Mapping[str, Any] | None = None
+) -> MlConfig:
+    """Read and check a configuration of models, as `mrtrade.config.load_config` does.
+
+    Raises
+    ------
+    ConfigError
+        One error that lists every fault, with key, line and remedy.
+    """
+    return load_section(MlConfig, source, overrides, described=DESCRIBED)

@@ -18,6 +18,9 @@
 ``metrics`` of the forecaster are those of step 3, out of sample within the span: ``r2`` against the
 forecast that is always the training mean (below 0: worse than that) and ``rank_ic``.
 
+With `holdout` 0 nothing is held out: features are selected on all rows, there are `max_rounds`
+trees, and nothing is known of what they are worth.
+
 The same data, parameters and seed give the same bits for any number of threads and workers.
 """
 
@@ -123,11 +126,14 @@ def train(
         uniqueness = uniqueness * np.asarray(weights, dtype=np.float64)[rows]
     weight = uniqueness / uniqueness.mean()
 
-    folds = _folds(target.spans, params)
-    selection = _select(X, target, weight, folds[0][0], params, seed, threads)
+    folds = _folds(target.spans, params) if params.holdout else []
+    before = folds[0][0] if folds else np.arange(len(rows))
+    selection = _select(X, target, weight, before, params, seed, threads)
     names = list(selection.names) if selection else sorted(map(str, X.columns))
     values = matrix(X, names)
-    rounds, metrics = _early_stop(values, target, weight, folds, params, seed, threads)
+    rounds, metrics = params.max_rounds, {"rounds": params.max_rounds, "folds": 0}
+    if folds:
+        rounds, metrics = _early_stop(values, target, weight, folds, params, seed, threads)
     model = _grow(values, names, target, weight, rounds, params, seed, threads)
     return Forecaster(
         features=tuple(names),
@@ -178,11 +184,12 @@ def _rows(labels: pd.DataFrame, params: ForecastParams) -> npt.NDArray[np.int64]
         if (np.diff(start) < 0).any():
             raise DataError("labels are not in order of time", key="start_ns", remedy="sort them")
         known = evenly(known[thin((start, end), params.rows_per_label)], params.max_rows)
-    if len(known) < 4 * FEWEST_ROWS:
+    wanted = 4 * FEWEST_ROWS if params.holdout else 2
+    if len(known) < wanted:
         raise DataError(
             "too few labels to train on",
             value=len(known),
-            expected=f"at least {4 * FEWEST_ROWS} rows after thinning",
+            expected=f"at least {wanted} rows after thinning",
             remedy="give a longer span or a shorter horizon",
         )
     return known
