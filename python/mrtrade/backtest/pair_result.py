@@ -54,8 +54,8 @@ class PairResult:
         ``funding`` paid so far, ``equity``: the capital and what both legs have earned.
     exposure
         A row for each fill of either leg: ``time`` (exchange clock, UTC), ``position``,
-        ``other_position`` and ``unhedged`` (base units) after it, ``unhedged_value`` (quote, at the
-        fill's price).
+        ``other_position`` and ``unhedged`` (base units) after all fills of that time,
+        ``unhedged_value`` (quote, at the fill's price).
     targets
         Of the pair at the decision times: ``target`` and ``closed_by``, see
         `mrtrade.backtest.pair.held_together`.

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from mrtrade.backtest import manifest as manifests
 from mrtrade.backtest.replaying import Scene
 from mrtrade.backtest.targets import max_lots
 from mrtrade.clock import to_ns
@@ -20,18 +19,8 @@ from mrtrade.instruments import Instrument
 if TYPE_CHECKING:
     from mrtrade.data.store import Store
     from mrtrade.data.tape import Tape
+    from mrtrade.ml.forecaster import Forecaster
     from mrtrade.strategies.base import Strategy
-
-
-class Forecaster(Protocol):
-    """What is asked of a model."""
-
-    @property
-    def features(self) -> Sequence[str]:
-        """Names of the features that it reads, in its order."""
-
-    def predict(self, features: pd.DataFrame) -> Any:
-        """Return the forecast at each row, bps."""
 
 
 def load_scene(config: BacktestConfig, store: Store, strategy: Strategy) -> Scene:
@@ -149,9 +138,10 @@ def decided_on(
 
 
 def _load_model(folder: Path) -> tuple[Forecaster, str]:
-    """Return a model, verified, and the SHA-256 of what its forecasts hang on."""
-    models = import_module("mrtrade.ml.models")  # heavy: LightGBM comes with it
-    return models.load(folder), models.sha256(folder)
+    """Return a model, verified, and the SHA-256 of its manifest, which has those of its files."""
+    from mrtrade.ml import models  # heavy
+
+    return models.load_model(folder), manifests.sha256(folder / models.MANIFEST)
 
 
 def _forecast(forecaster: Forecaster, features: pd.DataFrame) -> np.ndarray:
