@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from mrtrade.backtest import metrics
 from mrtrade.errors import ConfigError, DataError
 from mrtrade.validation import sharpe
-from mrtrade.validation.estimate import estimate
 
 # Hedge fund index of Bailey and Lopez de Prado (2012), table of the restatement of 2025: monthly.
 MEAN, SD, N, SKEW, KURTOSIS = 0.036, 0.079, 24, -2.448, 10.164
@@ -236,7 +235,7 @@ def test_the_deflated_ratio_of_the_best_of_noise_is_no_evidence():
         ratios = returns.mean(axis=0) / returns.std(axis=0, ddof=1)
         best = returns[:, np.argmax(ratios)]
         deflated.append(sharpe.deflate(best, ratios).probability > 0.95)
-        alone.append(estimate(best).psr_2012 > 0.95)
+        alone.append(sharpe.estimate(best).psr_2012 > 0.95)
     assert np.mean(alone) > 0.8
     assert np.mean(deflated) < 0.03
 
@@ -246,7 +245,7 @@ def test_the_deflated_ratio_of_the_best_of_noise_is_no_evidence():
 
 def test_estimate_is_made_of_its_parts():
     x = np.random.default_rng(10).normal(0.15, 1.0, 365)
-    found = estimate(x)
+    found = sharpe.estimate(x)
     ratio = x.mean() / x.std(ddof=1)
     assert found.ratio == pytest.approx(ratio)
     assert found.annual == pytest.approx(ratio * math.sqrt(365))
@@ -257,7 +256,7 @@ def test_estimate_is_made_of_its_parts():
         ratio, 365, *moments, version="2025", rho=rho
     )
     assert found.annual_ar1 == pytest.approx(metrics.annualisation(365, rho) * ratio)
-    assert estimate(x, 8760).annual == pytest.approx(ratio * math.sqrt(8760))
+    assert sharpe.estimate(x, 8760).annual == pytest.approx(ratio * math.sqrt(8760))
     assert sharpe.probabilistic_sharpe(
         ratio, found.min_track_record_years * 365, *metrics.moments(x)
     ) == pytest.approx(0.95)
@@ -268,7 +267,7 @@ def test_estimate_is_made_of_its_parts():
     [([], "fewer than two"), ([0.1], "fewer than two"), ([0.1, 0.1], "do not vary")],
 )
 def test_estimate_of_nothing_says_so(returns, reason):
-    found = estimate(returns)
+    found = sharpe.estimate(returns)
     assert math.isnan(found.annual)
     assert math.isnan(found.psr_2025)
     assert reason in found.reason

@@ -16,11 +16,10 @@ from mrtrade.validation.bootstrap import Interval
 from mrtrade.validation.cost_sensitivity import CostSensitivity
 from mrtrade.validation.criteria import Verdict
 from mrtrade.validation.cross_symbol import Transfer
-from mrtrade.validation.estimate import Estimate
 from mrtrade.validation.overfitting import Overfitting
 from mrtrade.validation.plateau import Plateau
 from mrtrade.validation.regime import Regimes
-from mrtrade.validation.sharpe import Deflated
+from mrtrade.validation.sharpe import Deflated, Estimate
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,7 @@
 """What a Sharpe ratio is worth, after its length, its shape and the number of trials.
 
-Two versions of the probabilistic Sharpe ratio are in use, and they give different numbers for the
-same returns (0.913 and 0.987 for the published example): `version` names which. All ratios here
-are of one period, not annualised, unless a name says so.
+Two versions of the probabilistic Sharpe ratio are in use, 0.913 and 0.987 for the published
+example: `version` names which. Ratios are of one period unless a name says that they are annual.
 
 References
 ----------
@@ -292,7 +291,7 @@ def deflated_sharpe(
     Parameters
     ----------
     ratio, n, skew, kurtosis, version, rho
-        Of the returns of the trial that was chosen, as in `probabilistic_sharpe`.
+        As in `probabilistic_sharpe`, of the trial that was chosen.
     trials
         Everything ever tried, not what was kept.
     variance
@@ -435,3 +434,66 @@ def effective_trials(returns: Any, alike: float = ALIKE) -> npt.NDArray[np.int64
     _, first, which = np.unique(found, return_index=True, return_inverse=True)
     order: npt.NDArray[np.int64] = np.argsort(np.argsort(first))
     return order[which]
+
+
+# ---- one series, all of it
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A Sharpe ratio of a series, with what tells how far it can be trusted.
+
+    Attributes
+    ----------
+    observations : int
+    ratio : float
+        Per period.
+    annual, annual_se, annual_ar1 : float
+        By the square root of time; its standard error (Lo 2002, iid); by Lo's factor for AR(1).
+    psr_2012, psr_2025 : float
+        Against 0; that of 2025 with the autocorrelation of the returns.
+    min_track_record_years : float
+        Until the PSR of 2012 against 0 is 0.95; infinite for a ratio below 0.
+    reason : str
+        Why there are no numbers (NaN); empty where there are.
+    """
+
+    observations: int
+    ratio: float
+    annual: float
+    annual_se: float
+    annual_ar1: float
+    psr_2012: float
+    psr_2025: float
+    min_track_record_years: float
+    reason: str = ""
+
+
+def estimate(returns: Any, periods_a_year: int = metrics.DAYS_A_YEAR) -> Estimate:
+    """Estimate the Sharpe ratio of a series of returns.
+
+    Parameters
+    ----------
+    returns : array_like of float
+        Of equal periods.
+    periods_a_year : int
+        Of them; 365 for days: crypto markets do not close.
+    """
+    x = finite(returns)
+    n, ratio = len(x), metrics.sharpe(x)
+    if math.isnan(ratio):
+        reason = "fewer than two returns" if n < 2 else "the returns do not vary"
+        return Estimate(n, ratio, ratio, ratio, ratio, ratio, ratio, ratio, reason)
+    skew, kurtosis = metrics.moments(x)
+    rho = metrics.autocorrelation(x)
+    year = metrics.annualisation(periods_a_year)
+    return Estimate(
+        observations=n,
+        ratio=ratio,
+        annual=year * ratio,
+        annual_se=year * metrics.sharpe_se(ratio, n),
+        annual_ar1=metrics.annualisation(periods_a_year, rho) * ratio,
+        psr_2012=probabilistic_sharpe(ratio, n, skew, kurtosis),
+        psr_2025=probabilistic_sharpe(ratio, n, skew, kurtosis, version="2025", rho=rho),
+        min_track_record_years=min_track_record(ratio, skew, kurtosis) / periods_a_year,
+    )
