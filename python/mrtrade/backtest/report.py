@@ -11,6 +11,7 @@ from mrtrade.backtest import tables
 from mrtrade.clock import from_ns
 
 if TYPE_CHECKING:
+    from mrtrade.backtest.pair_result import PairResult
     from mrtrade.backtest.result import Result
 
 TRIPS = {
@@ -84,13 +85,18 @@ def html(result: Result) -> str:
         _presets(result),
         "</div></div>",
         _trips(result),
-        section("How this run was made", _made(result)),
+        section("How this run was made", made(result)),
     ]
+    return page(name, body)
+
+
+def page(name: str, body: Iterable[str], css: str = "") -> str:
+    """Put parts of a report on a page; `css` is added to that of all reports."""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width,initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n'
-        f"<title>{escape(name)}</title>\n<style>{CSS}</style></head>\n<body><main>\n"
+        f"<title>{escape(name)}</title>\n<style>{CSS}{css}</style></head>\n<body><main>\n"
         + "\n".join(body)
         + "\n</main></body></html>\n"
     )
@@ -104,7 +110,7 @@ def summary(result: Result) -> str:
 
 
 def section(heading: str, content: str) -> str:
-    """Return a card of the page; `content` is HTML."""
+    """Return a card with a heading."""
     return f"<section><h2>{escape(heading)}</h2>{content}</section>"
 
 
@@ -134,17 +140,17 @@ def _tiles(result: Result) -> str:
         "Win rate [%]",
         "Maker share [%]",
     )
-    tiles = []
-    for name in names:
-        label, text = tables.stat(result, name)
-        if result.stats[name] is None:
-            text = result.notes[name]
-        tone = _tone(text)
-        size = ' style="font-size:13px"' if result.stats[name] is None else ""
-        tiles.append(
-            f"<div class=tile><span>{escape(label)}</span><b{tone}{size}>{escape(text)}</b></div>"
-        )
-    return f"<div class=tiles>{''.join(tiles)}</div>"
+    return f"<div class=tiles>{''.join(tile(result, name) for name in names)}</div>"
+
+
+def tile(result: Result | PairResult, name: str) -> str:
+    """Return one of the stats as a tile."""
+    label, text = tables.stat(result, name)
+    if result.stats[name] is None:
+        text = result.notes[name]
+    size = ' style="font-size:13px"' if result.stats[name] is None else ""
+    value = f"<b{_tone(text)}{size}>{escape(text)}</b>"
+    return f"<div class=tile><span>{escape(label)}</span>{value}</div>"
 
 
 def _plots(result: Result) -> list[str]:
@@ -221,7 +227,7 @@ def _trips(result: Result) -> str:
     )
 
 
-def _made(result: Result) -> str:
+def made(result: Result | PairResult) -> str:
     """Show what the run was made from, but for the store's path: that is not the data."""
     about = result.manifest
     config = {k: v for k, v in about["config"].items() if k != "store"}

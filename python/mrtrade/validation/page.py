@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from mrtrade.backtest.report import CSS, flat, section, table
+from mrtrade.backtest.report import flat, section, table
+from mrtrade.backtest.report import page as document
 from mrtrade.backtest.text import number
 from mrtrade.clock import from_ns
 from mrtrade.validation import bootstrap
@@ -30,6 +31,7 @@ MORE_CSS = """
 .nogo{border-left-color:var(--bad)}.nogo b{color:var(--bad)}
 :root{--warn:#a16207}@media(prefers-color-scheme:dark){:root{--warn:#facc15}}
 .open{border-left-color:var(--warn)}.open b{color:var(--warn)}
+.criteria th:last-child{text-align:left}
 td.wrap{white-space:normal;text-align:left;min-width:180px}td.judge{font-weight:700}
 td.passed{color:var(--good)}td.failed{color:var(--bad)}td.unjudged{color:var(--warn)}
 .half{display:grid;grid-template-columns:repeat(auto-fit,minmax(430px,1fr));gap:16px;margin-bottom:16px}
@@ -68,13 +70,7 @@ def html(report: ValidationReport) -> str:
     ]
     if find_spec("matplotlib") is None:
         body.insert(3, f"<section><p class=note>{ABOUT['matplotlib']}</p></section>")
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">\n'
-        '<meta name="color-scheme" content="light dark">\n'
-        f"<title>{escape(report.title)}</title>\n<style>{CSS}{MORE_CSS}</style></head>\n"
-        "<body><main>\n" + "\n".join(one for one in body if one) + "\n</main></body></html>\n"
-    )
+    return document(report.title, [one for one in body if one], MORE_CSS)
 
 
 def write_page(report: ValidationReport, path: str | Path) -> Path:
@@ -158,7 +154,8 @@ def _criteria(verdict: Verdict | None) -> str:
             f"<td>{escape(needed)}</td><td class='judge {JUDGED[judgement]}'>{judgement}</td>"
             f"<td class=wrap>{escape(note)}</td></tr>"
         )
-    body = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+    body = f"<table class=criteria><thead><tr>{head}</tr></thead><tbody>"
+    body += f"{''.join(rows)}</tbody></table>"
     return section("What was asked, and what was measured", body)
 
 
@@ -277,6 +274,8 @@ def _chance(value: float) -> str:
 def _years(value: float) -> str:
     if math.isinf(value):
         return "no record is long enough"
+    if value > 1000.0:
+        return "over 1,000 years"
     return f"{value:.2f} years" if math.isfinite(value) else "none"
 
 

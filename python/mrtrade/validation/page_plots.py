@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from mrtrade.backtest.plots import BLUE, GREEN, GREY, RED, STYLE, as_svg, thin
+from mrtrade.backtest.plots import BLUE, GREEN, GREY, RED, drawn, thin
 from mrtrade.clock import from_ns
 
 if TYPE_CHECKING:
@@ -25,34 +26,29 @@ WIDTH, HALF = 10.4, 5.1
 
 def draw(report: ValidationReport) -> dict[str, str]:
     """Draw what a report holds: SVG text by the name of the field that it is made from."""
-    import matplotlib
-
-    style: Any = STYLE
     found: dict[str, str] = {}
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()  # a user's matplotlibrc would change the bytes
-        matplotlib.rcParams.update(style)
-        if report.equity is not None and len(report.equity):
-            found["equity"] = _picture("equity", WIDTH, 4.0, _equity, report)
-        if report.overfitting is not None and len(report.overfitting.logits):
-            found["overfitting"] = _picture("pbo", HALF, 2.9, _logits, report.overfitting)
-        if report.costs is not None:
-            found["costs"] = _picture("costs", HALF, 2.9, _costs, report.costs)
-        if report.regimes is not None:
-            found["regimes"] = _picture("regimes", HALF, 2.9, _regimes, report.regimes)
-        if report.plateau is not None:
-            found["plateau"] = _picture("plateau", HALF, 2.9, _plateau, report.plateau)
-        if report.noise is not None and report.noise.detection is not None:
-            found["noise"] = _picture("noise", HALF, 2.9, _detection, report.noise)
+    if report.equity is not None and len(report.equity):
+        found["equity"] = _picture("equity", WIDTH, 4.0, _equity, report)
+    if report.overfitting is not None and len(report.overfitting.logits):
+        found["overfitting"] = _picture("overfitting", HALF, 2.9, _logits, report.overfitting)
+    if report.costs is not None:
+        found["costs"] = _picture("costs", HALF, 2.9, _costs, report.costs)
+    if report.regimes is not None:
+        found["regimes"] = _picture("regimes", HALF, 2.9, _regimes, report.regimes)
+    if report.plateau is not None:
+        found["plateau"] = _picture("plateau", HALF, 2.9, _plateau, report.plateau)
+    if report.noise is not None and report.noise.detection is not None:
+        found["noise"] = _picture("noise", HALF, 2.9, _detection, report.noise)
     return found
 
 
-def _picture(name: str, width: float, height: float, draw_on: Any, content: Any) -> str:
-    from matplotlib.figure import Figure
+def _picture(
+    name: str, width: float, height: float, put: Callable[[Axes, Any], None], content: Any
+) -> str:
+    def on(figure: Figure) -> None:
+        put(figure.subplots(), content)
 
-    figure: Figure = Figure(figsize=(width, height), layout="constrained")
-    draw_on(figure.subplots(), content)
-    return as_svg(figure, f"validation-{name}")
+    return drawn(f"validation-{name}", (width, height), on)
 
 
 def _equity(axes: Axes, report: ValidationReport) -> None:
@@ -165,7 +161,7 @@ def _plateau(axes: Axes, found: Plateau) -> None:
         _line(axes, rows, names[0], best[names[0]])
     else:
         _map(axes, rows, names[0], names[1], best)
-    fixed = [f"{name} {best[name]:g}" for name in found.parameters if name not in names]
+    fixed = [f"{name} {best[name]}" for name in found.parameters if name not in names]
     more = f" ({', '.join(fixed)})" if fixed else ""
     axes.set_title(f"Sharpe ratio around the best set{more}")
 
