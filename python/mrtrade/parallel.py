@@ -7,7 +7,7 @@ share. Results come in the order of the tasks and do not depend on where they we
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, get_args
 
@@ -109,14 +109,14 @@ def _collect(
 def _cluster(workers: Workers) -> AbstractContextManager[Any]:
     import joblib
 
+    options: dict[str, Any] = {}
     if workers.backend == "dask":
         from distributed import Client
 
-        client = Client(workers.scheduler, set_as_default=False)
-        return joblib.parallel_config("dask", client=client)
-    if workers.backend == "ray":
+        options["client"] = Client(workers.scheduler, set_as_default=False)  # type: ignore[no-untyped-call]
+    elif workers.backend == "ray":
         from ray.util.joblib import register_ray
 
         register_ray()
-        return joblib.parallel_config("ray")
-    return joblib.parallel_config(workers.backend) if workers.backend else nullcontext()
+    config: AbstractContextManager[Any] = joblib.parallel_config(workers.backend, **options)
+    return config

@@ -90,13 +90,13 @@ def html(result: Result) -> str:
     return page(name, body)
 
 
-def page(name: str, body: Iterable[str]) -> str:
-    """Put parts of a report on a page."""
+def page(name: str, body: Iterable[str], css: str = "") -> str:
+    """Put parts of a report on a page; `css` is added to that of all reports."""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width,initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n'
-        f"<title>{escape(name)}</title>\n<style>{CSS}</style></head>\n<body><main>\n"
+        f"<title>{escape(name)}</title>\n<style>{CSS}{css}</style></head>\n<body><main>\n"
         + "\n".join(body)
         + "\n</main></body></html>\n"
     )
@@ -240,17 +240,17 @@ def made(result: Result | PairResult) -> str:
     }
     return "".join(
         f"<details{' open' if name == 'Configuration' else ''}><summary>{escape(name)}</summary>"
-        f"{table(('Key', 'Value'), _flat(content))}</details>"
+        f"{table(('Key', 'Value'), flat(content))}</details>"
         for name, content in parts.items()
     )
 
 
-def _flat(content: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+def flat(content: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
     """List a nested mapping as rows of dotted key and value."""
     rows: list[tuple[str, str]] = []
     for key, value in content.items():
         if isinstance(value, dict):
-            rows += _flat(value, f"{prefix}{key}.")
+            rows += flat(value, f"{prefix}{key}.")
         else:
             if key in ("start", "end") and isinstance(value, int):
                 value = f"{from_ns(value):%Y-%m-%d %H:%M:%S.%f} UTC"

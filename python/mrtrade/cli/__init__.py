@@ -18,6 +18,7 @@ from mrtrade.cli import (
     download,
     features,
     fills,
+    gate,
     ingest,
     migrate_questdb,
     models,
@@ -38,8 +39,9 @@ Exit codes:
   1  failed: an unexpected error, a run that is not possible or not bit-equal
   2  usage: wrong arguments or configuration
   3  data: invalid, damaged or missing
-  4  reserved: a validation gate failed
-  5  reserved: halted by a risk limit"""
+  4  reserved
+  5  reserved: halted by a risk limit
+Those of `poc` and `gate` are those of a verdict: 0 GO, 1 NO-GO, 2 not judged."""
 
 app = typer.Typer(
     help="From recorded order books to a backtest report.",
@@ -69,6 +71,7 @@ app.add_typer(strategies.app, name="strategies", short_help="What strategies the
 app.add_typer(db.app, name="db")
 app.add_typer(models.app, name="models", short_help="Saved models and their stages.")
 app.add_typer(fills.app, name="fills", short_help="How far simulated fills can be trusted.")
+app.add_typer(gate.app, name="gate", short_help="GO, NO-GO or NOT JUDGED, by recorded criteria.")
 
 
 @app.callback()
