@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from mrtrade.cli import poc
+
 if TYPE_CHECKING:
     from mrtrade.validation.criteria import Verdict
     from mrtrade.validation.expectation import Expectation
@@ -25,6 +27,8 @@ app = typer.Typer(
     epilog=EPILOG,
     no_args_is_help=True,
 )
+
+app.command("0", short_help="A week of one symbol, from raw data: mrtrade poc.")(poc.poc)
 
 SessionArgument = Annotated[Path, typer.Argument(help="Folder of the recorded run.")]
 OutOption = Annotated[
