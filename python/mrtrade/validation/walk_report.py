@@ -20,8 +20,8 @@ MOST_IMPORTANT = 20
 NOTES = (
     "Each fold begins flat and is closed, at its cost, in the last bar of its test span.",
     "What is decided at the end of a bar is filled at the open of the next; costs are those of the "
-    "cost model at the state of the market in which it was decided, and the spread of candles is an "
-    "assumption.",
+    "cost model at the state of the market in which it was decided. Candles tell no spread: it is "
+    "assumed.",
     "Every configuration of the grid was traded on every test span, and counts as a trial.",
 )
 
