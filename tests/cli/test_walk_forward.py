@@ -159,8 +159,10 @@ def test_what_cannot_be_meant_is_said(here):
 def test_datasets_that_are_there_are_taken_as_they_are(here):
     found = runner.invoke(
         app,
-        ["walk-forward", "study.yaml", "--data", "cache", "--symbols", "ETH/USDT-PERP"]
-        + ["--set", "cross={}", "--out", "other"],
+        [
+            *("walk-forward", "study.yaml", "--data", "cache", "--symbols", "ETH/USDT-PERP"),
+            *("--set", "cross={}", "--out", "other"),
+        ],
     )
     assert found.exit_code == 0, found.output
     assert "gate 1: Fade on ETH/USDT-PERP" in found.output

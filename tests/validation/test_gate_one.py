@@ -13,6 +13,7 @@ from mrtrade.ml.trials import TrialLedger
 from mrtrade.validation.gate_one import PARTS, gate_one
 from mrtrade.validation.page import html
 from mrtrade.validation.report import NoiseControl
+from mrtrade.validation.sharpe import expected_maximum
 from mrtrade.validation.walk_forward import COSTS, WalkForwardResult
 from mrtrade.validation.walk_report import report_of
 
@@ -163,13 +164,18 @@ def test_more_trials_deflate_more(tmp_path):
     modest = result((1.9, 1.8, 1.7, 1.6), chosen=0)
     with pytest.raises(ConfigError, match="fewer trials"):
         gate_one(modest, ledger=ledger)
-    rng = np.random.default_rng(3)
     for n in range(40):
-        ledger.record("any", {"n": n}, study="mine", sharpe=rng.normal(0.0, 0.05), n_periods=DAYS)
+        ledger.record("any", {"n": n}, study="mine", sharpe=0.01 * n, n_periods=DAYS)
     alone = gate_one(modest).deflated
     many = gate_one(modest, ledger=ledger, study="mine").deflated
     assert (alone.trials, many.trials) == (5, 40)
-    assert many.probability < 0.95 < alone.probability
+    # What the best of so many worthless ones would show: an estimate of 0 from n days has a
+    # deviation of 1 / sqrt(n - 1), whatever the trials of the ledger were like.
+    assert many.benchmark == pytest.approx(expected_maximum(40) / math.sqrt(DAYS - 1))
+    assert many.probability < alone.probability < 0.95
+    note = judged(gate_one(modest, ledger=ledger, study="mine"))["Deflated Sharpe ratio"].note
+    assert "40 trials" in note
+    assert "by the spread of the trials' own ratios" in note
 
 
 def test_the_best_of_noise_is_overfit():

@@ -131,10 +131,11 @@ def _folders(config: WalkForwardConfig, data: Path | None, symbols: str | None) 
     from mrtrade.errors import ConfigError
 
     found = _stored(data) if data is not None else _made(config, symbols)
-    wanted = found if symbols is None else [one.strip() for one in symbols.split(",")]
-    if not found or (missing := [one for one in wanted if one not in found]):
+    wanted = list(found) if symbols is None else [one.strip() for one in symbols.split(",")]
+    missing = [one for one in wanted if one not in found]
+    if missing or not wanted:
         raise ConfigError(
-            "no data" if not found else f"no data of {missing[0]}",
+            f"no data of {missing[0]}" if missing else "no data",
             value=None if data is None else str(data),
             expected="symbols in the configuration's data.symbols, or datasets in --data",
         )

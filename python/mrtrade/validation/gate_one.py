@@ -5,7 +5,7 @@ part                   asked of the daily net returns out of sample
 =====================  ===========================================================================
 ``sharpe``             annual Sharpe ratio > 1
 ``record``             the record is as long as that ratio needs: minimum track record (2012), 95 %
-``deflated``           deflated Sharpe ratio >= 95 %, against all trials of the ledger
+``deflated``           deflated Sharpe ratio >= 95 %, against as many trials as the ledger counts
 ``overfitting``        by CSCV on the grid: the best of one half was at or below the median *and*
                        lost money in the other in at most 10 % of the splits
 ``costs``              Sharpe ratio > 1 at twice the costs
@@ -20,6 +20,14 @@ overfitting part: PBO itself asks whether the best of one half is below the medi
 which on a plateau, where all sets earn alike, is a toss of a coin. So only splits count in which
 being below the median cost money; the PBO stands in the note.
 
+On the deflated ratio: its benchmark is the best ratio that as many trials would show were all of
+them worthless. The variance of their ratios is then that of estimates of 0, 1 / (days - 1) (Lo
+2002), whatever the trials are like, and the expected best is the largest where they have nothing to
+do with each other. Bailey and Lopez de Prado (2014) take the sample variance of the ratios that the
+trials did show. Where some trials earn and others only pay their costs that is no luck: in the
+noise control it refused the best strategy on every one of 240 data sets with a planted effect,
+however large (docs/noise-control.md). It stands in the note.
+
 What could not be measured is not judged, and without it there is no GO.
 """
 
@@ -33,7 +41,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mrtrade.backtest.metrics import DAYS_A_YEAR, MIN_DAYS, sharpe
+from mrtrade.backtest.metrics import DAYS_A_YEAR, MIN_DAYS, moments, sharpe
 from mrtrade.errors import ConfigError
 from mrtrade.ml.trials import TrialLedger
 from mrtrade.validation.bootstrap import Interval, intervals
@@ -44,7 +52,15 @@ from mrtrade.validation.overfitting import Overfitting, pbo_cscv
 from mrtrade.validation.plateau import Plateau, plateau
 from mrtrade.validation.regime import Regimes, regimes
 from mrtrade.validation.report import NoiseControl
-from mrtrade.validation.sharpe import Deflated, Estimate, deflate, effective_trials, estimate
+from mrtrade.validation.returns import finite
+from mrtrade.validation.sharpe import (
+    Deflated,
+    Estimate,
+    deflate,
+    deflated_sharpe,
+    effective_trials,
+    estimate,
+)
 from mrtrade.validation.walk_forward import YEAR, WalkForwardResult
 
 PARTS = (
@@ -137,7 +153,8 @@ def gate_one(
     daily = result.daily.to_numpy()
     found = estimate(daily)
     ratios, count = _trials(result, ledger, study)
-    deflated = deflate(daily, ratios, trials=count)
+    deflated = deflate_by_count(daily, count)
+    shown = deflate(daily, ratios, trials=count)
     overfitting = pbo_cscv(result.grid.to_numpy())
     costs = cost_sensitivity(result.frame["gross"], result.cost, -result.frame["funding"])
     by_regime = regimes(
@@ -154,7 +171,7 @@ def gate_one(
     criteria = {
         "sharpe": [_sharpe(found)],
         "record": [_record(found)],
-        "deflated": [_deflated(deflated)],
+        "deflated": [_deflated(deflated, shown)],
         "overfitting": [_overfitting(overfitting)],
         "costs": [costs.criterion()],
         "regimes": by_regime.criteria(),
@@ -254,12 +271,32 @@ def _record(found: Estimate) -> Criterion:
     )
 
 
-def _deflated(deflated: Deflated) -> Criterion:
+def deflate_by_count(daily: Any, trials: float) -> Deflated:
+    """Deflate a Sharpe ratio by a number of trials, were all of them worthless.
+
+    Parameters
+    ----------
+    daily : array_like of float
+        Returns of the trial that was chosen.
+    trials : float
+        Everything ever tried.
+    """
+    x = finite(daily)
+    skew, kurtosis = moments(x)
+    variance = 1.0 / (len(x) - 1) if len(x) > 1 else math.nan
+    return deflated_sharpe(
+        sharpe(x), len(x), trials=trials, variance=variance, skew=skew, kurtosis=kurtosis
+    )
+
+
+def _deflated(deflated: Deflated, shown: Deflated) -> Criterion:
     note = f"{deflated.trials:,.0f} trials"
     if math.isfinite(deflated.benchmark):
         note += f"; luck alone would show {YEAR * deflated.benchmark:.2f} a year"
+    if math.isfinite(shown.probability):
+        note += f"; by the spread of the trials' own ratios {100.0 * shown.probability:.1f}%"
     return judge(
-        "Deflated Sharpe ratio (2014)",
+        "Deflated Sharpe ratio",
         100.0 * deflated.probability,
         ">=",
         WANTED_DEFLATED,
