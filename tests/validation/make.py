@@ -18,7 +18,9 @@ def index(rows, start="2024-01-01 01:00"):
     return pd.DatetimeIndex(times, name="time").tz_localize("UTC")
 
 
-def dataset(rows=24 * 40, *, symbol="X/USDT-PERP", seed=0, mid=None, spread=0.0, second=False, **features):
+def dataset(
+    rows=24 * 40, *, symbol="X/USDT-PERP", seed=0, mid=None, spread=0.0, second=False, **features
+):
     """Bars of an hour whose open is the close before, and columns as features."""
     rng = np.random.default_rng(seed)
     if mid is None:

@@ -233,7 +233,9 @@ def test_two_workers_and_a_path_give_the_same_bits(tmp_path):
     data = dataset(mid=mid, spread=1.0, signal=ahead)
     folder = data.save(tmp_path / "data")
     seen = []
-    alone = walk_forward(data, settings(GRID), each=lambda fold, of: seen.append((fold.rows.number, of)))
+    alone = walk_forward(
+        data, settings(GRID), each=lambda fold, of: seen.append((fold.rows.number, of))
+    )
     assert sorted(seen) == [(number, 6) for number in range(6)]
     for workers in (Workers(), Workers(2), Workers(2, "threading")):
         equal(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from mrtrade.cli import poc
+from mrtrade.cli.gate_one import walked
 
 if TYPE_CHECKING:
     from mrtrade.validation.criteria import Verdict
@@ -35,6 +36,9 @@ OutOption = Annotated[
     Path | None, typer.Option(help="JSON of the verdict.", show_default="gate-N-SESSION.json")
 ]
 SeedOption = Annotated[int, typer.Option(min=0, help="Of the bootstrap and of the shuffles.")]
+
+
+app.command("1", short_help="A walk-forward: is it more than luck?")(walked)
 
 
 @app.command("2", short_help="A paper run against its backtest.")

@@ -28,7 +28,9 @@ RootOption = Annotated[Path | None, typer.Option(help="Where the files of candle
 StrategiesOption = Annotated[
     str | None, typer.Option(help="Some of the configuration's, with commas between.")
 ]
-SymbolsOption = Annotated[str | None, typer.Option(help="Some of the symbols, with commas between.")]
+SymbolsOption = Annotated[
+    str | None, typer.Option(help="Some of the symbols, with commas between.")
+]
 JobsOption = Annotated[int, typer.Option(min=1, help="Folds at once.")]
 BackendOption = Annotated[str, typer.Option(help="loky, threading, dask or ray.")]
 SchedulerOption = Annotated[str | None, typer.Option(help="Address of a cluster's scheduler.")]
@@ -91,7 +93,7 @@ def walk_forward(
             results += [result, *study.across[label].values()]
     console.print(f"{time.monotonic() - begun:.1f} s", style="dim")
     save(results, out)
-    console.print(_table(results))
+    show(console, results)
     for result in results:
         if result.symbol == result.learnt_on and _judged(result.symbol, chosen):
             across = [one for one in results if _is_of(one, result)]
@@ -106,8 +108,7 @@ def _some(config: WalkForwardConfig, strategies: str | None) -> WalkForwardConfi
     wanted = [one.strip() for one in strategies.split(",") if one.strip()]
     if unknown := [one for one in wanted if one not in config.strategies]:
         raise typer.BadParameter(
-            f"the configuration has no strategy {unknown[0]!r}, but "
-            f"{', '.join(config.strategies)}",
+            f"the configuration has no strategy {unknown[0]!r}, but {', '.join(config.strategies)}",
             param_hint="--strategies",
         )
     kept = {name: config.strategies[name] for name in wanted}
@@ -121,23 +122,20 @@ def _judged(symbol: str, config: WalkForwardConfig) -> bool:
 def _is_of(one: WalkForwardResult, result: WalkForwardResult) -> bool:
     """Whether a result is that of the same strategy, learnt there, on another symbol."""
     return (
-        one.label == result.label
-        and one.learnt_on == result.symbol
-        and one.symbol != result.symbol
+        one.label == result.label and one.learnt_on == result.symbol and one.symbol != result.symbol
     )
 
 
-def _folders(
-    config: WalkForwardConfig, data: Path | None, symbols: str | None
-) -> dict[str, Path]:
+def _folders(config: WalkForwardConfig, data: Path | None, symbols: str | None) -> dict[str, Path]:
     """Return the folders of the datasets by symbol, made of candles where they are not there."""
     from mrtrade.errors import ConfigError
 
     found = _stored(data) if data is not None else _made(config, symbols)
-    wanted = found if symbols is None else [one.strip() for one in symbols.split(",")]
-    if not found or (missing := [one for one in wanted if one not in found]):
+    wanted = list(found) if symbols is None else [one.strip() for one in symbols.split(",")]
+    missing = [one for one in wanted if one not in found]
+    if missing or not wanted:
         raise ConfigError(
-            "no data" if not found else f"no data of {missing[0]}",
+            f"no data of {missing[0]}" if missing else "no data",
             value=None if data is None else str(data),
             expected="symbols in the configuration's data.symbols, or datasets in --data",
         )
@@ -182,6 +180,7 @@ class Progress:
         )
         self._task = self._bar.add_task(label, total=None)
         self._label = label
+        self._told = False
 
     def __enter__(self) -> Progress:
         self._bar.start()
@@ -195,12 +194,14 @@ class Progress:
         from mrtrade.clock import utc_day
 
         self._bar.update(self._task, total=folds, advance=1)
-        nets = ", ".join(
-            f"{one.label} {100.0 * one.frame['net'].sum():+.2f}%" for one in fold.outcomes
-        )
+        nets = "  ".join(f"{100.0 * one.frame['net'].sum():+6.2f}" for one in fold.outcomes)
+        if not self._told:
+            self._told = True
+            names = ", ".join(one.label for one in fold.outcomes)
+            self._console.print(f"{self._label}: net % of {names}", markup=False)
+        ic = "" if fold.model is None else f"  IC {fold.model.ic:+.3f}"
         self._console.print(
-            f"{self._label} fold {fold.rows.number + 1}/{folds} "
-            f"{utc_day(fold.test_ns[0])}  net {nets}",
+            f"  fold {fold.rows.number + 1:2d}/{folds}  {utc_day(fold.test_ns[0])}  {nets}{ic}",
             markup=False,
         )
 
@@ -227,7 +228,7 @@ def judge(
 ) -> GateOne:
     """Judge a result by gate 1; write the verdict and the page beside it."""
     from mrtrade.validation.gate_one import gate_one
-    from mrtrade.validation.page import page
+    from mrtrade.validation.page import write_page
     from mrtrade.validation.walk_report import report_of
 
     found = gate_one(
@@ -239,7 +240,7 @@ def judge(
     )
     folder = place(out, result.learnt_on, result.label, result.symbol).parent
     found.verdict.to_json(folder / "gate-1.json")
-    (folder / "report.html").write_text(page(report_of(result, found)), encoding="utf-8")
+    write_page(report_of(result, found), folder / "report.html")
     return found
 
 
@@ -251,22 +252,40 @@ def show_gate(console: Console, found: GateOne) -> None:
     show_verdict(console, found.verdict)
 
 
-def _table(results: list[WalkForwardResult]) -> Table:
+def show(console: Console, results: list[WalkForwardResult]) -> None:
+    """Print what came of it, a table a strategy."""
+    for label in dict.fromkeys(result.label for result in results):
+        console.print(_table(label, [one for one in results if one.label == label]))
+    console.print(
+        "sums, % of capital: cost and fund(ing) are paid where positive; SR a year, SR0 before\n"
+        "costs; BTC>ETH: learnt on BTC, traded on ETH",
+        style="dim",
+    )
+
+
+def _table(label: str, results: list[WalkForwardResult]) -> Table:
     from rich import box
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("strategy", overflow="fold")
-    table.add_column("symbol", overflow="fold")
-    for name in ("days", "trades", "IC", "gross%", "cost%", "fund%", "net%", "SR0", "SR"):
+    table = Table(
+        title=f"\n{label}",
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column("traded", no_wrap=True)
+    for name in ("folds", "days", "trades", "IC", "gross", "cost", "fund", "net", "SR0", "SR"):
         table.add_column(name, justify="right", no_wrap=True)
     for result in results:
         stats = result.stats()
         coin = result.symbol.partition("/")[0]
         source = result.learnt_on.partition("/")[0]
         table.add_row(
-            result.label,
             coin if coin == source else f"{source}>{coin}",
+            str(len(result.folds)),
             f"{stats['days']:.0f}",
             f"{stats['trades']:,.0f}",
             _number(stats["ic"], "+.3f"),
@@ -274,8 +293,6 @@ def _table(results: list[WalkForwardResult]) -> Table:
             _number(stats["gross_sharpe"], "+.2f"),
             _number(stats["net_sharpe"], "+.2f"),
         )
-    table.caption = "shares of capital, summed; SR0 before costs, SR net, a year; BTC>ETH: learnt there"
-    table.caption_justify = "left"
     return table
 
 

@@ -38,7 +38,7 @@ class Charges:
 
     def of(self, begin: int, end: int) -> tuple[ModelCost, ModelCost]:
         """Return the charges of both legs over some rows (of one leg: its own twice)."""
-        config, data = self.config, self.data
+        data = self.data
         first = self._charge("first", data.bars, begin, end)
         if data.second is None:
             return first, first
@@ -88,7 +88,9 @@ def market_state(bars: pd.DataFrame, vol_window: int) -> dict[str, Floats]:
     mean = squared.rolling(vol_window, min_periods=1).mean()
     state: dict[str, Any] = {
         "spread_bps": bars["spread_mean_bps"].to_numpy(np.float64),
-        "realized_vol": np.sqrt(mean.fillna(0.0).clip(lower=0.0) * (YEAR_NS / step)).to_numpy(np.float64),
+        "realized_vol": np.sqrt(mean.fillna(0.0).clip(lower=0.0) * (YEAR_NS / step)).to_numpy(
+            np.float64
+        ),
     }
     if "notional" in bars:
         a_day = max(NS_PER_DAY // step, 1)

@@ -31,7 +31,6 @@ from mrtrade.validation.regime import classify, terciles
 from mrtrade.validation.returns import daily_sums
 from mrtrade.validation.settings import (
     FoldsConfig,
-    ModelConfig,
     StrategyPlan,
     WalkForwardConfig,
 )
@@ -191,9 +190,7 @@ def reads_forecast(plans: Iterable[StrategyPlan]) -> bool:
 
 def features_read(plans: Iterable[StrategyPlan]) -> list[str]:
     """Return the registered features that any configuration reads."""
-    names = {
-        name: None for plan in plans for one in strategies_of(plan) for name in one.features
-    }
+    names = {name: None for plan in plans for one in strategies_of(plan) for name in one.features}
     return [name for name in names if name != FORECAST]
 
 
@@ -376,9 +373,7 @@ class _Fold:
         strategies = strategies_of(plan)
         choice = self._choose(strategies)
         chosen = int(np.argmax(choice)) if len(choice) else 0
-        results = [
-            self.run(one, rows.test_begin, rows.test_end, forecast) for one in strategies
-        ]
+        results = [self.run(one, rows.test_begin, rows.test_end, forecast) for one in strategies]
         daily = [daily_sums(one.frame[["net"]])["net"] for one in results]
         return Outcome(
             label=label,
@@ -403,9 +398,7 @@ class _Fold:
             earned.append(0.0 if np.isnan(ratio) else ratio)
         return np.array(earned)
 
-    def run(
-        self, strategy: Strategy, begin: int, end: int, forecast: Floats | None
-    ) -> BarResult:
+    def run(self, strategy: Strategy, begin: int, end: int, forecast: Floats | None) -> BarResult:
         """Trade rows with a strategy that begins flat and ends flat."""
         features = self.data.features.iloc[begin:end]
         read = features[[name for name in strategy.features if name != FORECAST]]

@@ -10,9 +10,9 @@ import pandas as pd
 from mrtrade.errors import ConfigError
 from mrtrade.features.registry import FEATURES, get
 from mrtrade.ml.dataset import Dataset
-from mrtrade.ml.labels import forward_return
 from mrtrade.ml.forecaster import Forecaster
 from mrtrade.ml.frames import matrix
+from mrtrade.ml.labels import forward_return
 from mrtrade.ml.training import train
 from mrtrade.validation.settings import ModelConfig
 
@@ -38,9 +38,7 @@ def _is_offered(name: str) -> bool:
     return name in FEATURES and not any(word in unit for word in NOT_SCALE_FREE)
 
 
-def fit(
-    data: Dataset, span: tuple[int, int], model: ModelConfig, seed: int
-) -> Forecaster:
+def fit(data: Dataset, span: tuple[int, int], model: ModelConfig, seed: int) -> Forecaster:
     """Train on some rows of a dataset; labels that end after the last of them are left out.
 
     Parameters
@@ -52,7 +50,7 @@ def fit(
     seed : int
     """
     begin, end = span
-    names = offered(data.features) if model.features is None else model.features
+    names = offered(map(str, data.features)) if model.features is None else model.features
     # Prices after the span are not even looked at.
     labels = forward_return(data.bars["mid"].iloc[: end + model.horizon], model.horizon)
     # Column by column: pandas would copy all of them into one block first.

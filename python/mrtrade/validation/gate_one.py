@@ -1,10 +1,10 @@
-"""Gate 1: is what a walk-forward earned more than luck, and would it survive what is to come?
+"""Gate 1: whether a walk-forward earned more than luck, and would survive what is to come.
 
 =====================  ===========================================================================
 part                   asked of the daily net returns out of sample
 =====================  ===========================================================================
 ``sharpe``             annual Sharpe ratio > 1
-``record``             the record is as long as that ratio needs: 2012's minimum track record at 95 %
+``record``             the record is as long as that ratio needs: minimum track record (2012), 95 %
 ``deflated``           deflated Sharpe ratio >= 95 %, against as many trials as the ledger counts
 ``overfitting``        by CSCV on the grid: the best of one half was at or below the median *and*
                        lost money in the other in at most 10 % of the splits
@@ -156,9 +156,7 @@ def gate_one(
     deflated = deflate_by_count(daily, count)
     shown = deflate(daily, ratios, trials=count)
     overfitting = pbo_cscv(result.grid.to_numpy())
-    costs = cost_sensitivity(
-        result.frame["gross"], result.cost, -result.frame["funding"]
-    )
+    costs = cost_sensitivity(result.frame["gross"], result.cost, -result.frame["funding"])
     by_regime = regimes(
         daily,
         _regime_of(result),
@@ -231,7 +229,7 @@ def _regime_of(result: WalkForwardResult) -> np.ndarray:
 def _plateau(result: WalkForwardResult) -> Plateau | None:
     """Look around the best set, along the parameters that the grid changes and can order."""
     table = pd.DataFrame(result.configurations)
-    axes = [name for name in table if table[name].astype(str).nunique() > 1]
+    axes = [name for name in map(str, table) if table[name].astype(str).nunique() > 1]
     if not axes or len(table) != result.grid.shape[1]:
         return None
     grid = table[axes].copy()
@@ -347,9 +345,7 @@ def _no_transfer() -> Criterion:
 def _noise(noise: NoiseControl | None) -> Criterion:
     name = "False GO on data without signal"
     if noise is None or noise.runs == 0:
-        return judge(
-            name, None, "<=", MOST_FALSE_GO, reason="no noise control was given", unit="%"
-        )
+        return judge(name, None, "<=", MOST_FALSE_GO, reason="no noise control was given", unit="%")
     few = noise.runs < FEWEST_NOISE_RUNS
     return judge(
         name,

@@ -68,8 +68,8 @@ class StrategyPlan(Section):
     """One strategy: what is fixed, and what each fold chooses on its training span."""
 
     name: str
-    params: dict[str, Any] = {}
-    grid: dict[str, list[Any]] = {}
+    params: dict[str, Any] = Field(default_factory=dict)
+    grid: dict[str, list[Any]] = Field(default_factory=dict)
 
     @field_validator("grid")
     @classmethod
@@ -102,7 +102,7 @@ class DataConfig(Section):
     cache: Path = Path("datasets")
     start: str | None = None
     end: str | None = None
-    symbols: dict[str, CandleFiles] = {}
+    symbols: dict[str, CandleFiles] = Field(default_factory=dict)
 
     @field_validator("start", "end", mode="before")
     @classmethod
@@ -114,7 +114,7 @@ class CrossConfig(Section):
     """Trained on one symbol, tested on others."""
 
     train: str | None = None
-    test: list[str] = []
+    test: list[str] = Field(default_factory=list)
 
 
 class WalkForwardConfig(Section):

@@ -22,17 +22,17 @@ def dataset_folder(symbol: str, config: DataConfig) -> Path:
     if symbol not in config.symbols:
         raise ConfigError("no such symbol in the configuration", key="data.symbols", value=symbol)
     files: CandleFiles = config.symbols[symbol]
+    given = {name: getattr(files, name) for name in ("spot", "funding", "leader")}
     frames = {
-        name: _read(config.root / file)
-        for name in ("candles", "spot", "funding", "leader")
-        if (file := getattr(files, name)) is not None
+        name: None if file is None else _read(config.root / file) for name, file in given.items()
     }
-    candles = frames.pop("candles")
     before = set(_folders(config.cache))
     data = candle_dataset(
         symbol,
-        candles,
-        **frames,
+        _read(config.root / files.candles),
+        spot=frames["spot"],
+        funding=frames["funding"],
+        leader=frames["leader"],
         spread_bps=files.spread_bps,
         start=config.start,
         end=config.end,

@@ -3,7 +3,7 @@
 Each fold is a task of `mrtrade.parallel.run` that gets the folder of the data, the rows of the fold
 and the settings; so a fold gives the same bits wherever and beside whatever it runs.
 
-**In a fold.** The forecast, where a strategy reads one, is trained on the training rows whose labels
+**In a fold.** The forecast, where a strategy reads one, is trained on training rows whose labels
 are over a day before the first test row; features are selected there too. A strategy's parameters
 are those of its grid with the highest Sharpe ratio of daily net returns on the training span (one
 that did not trade has 0; the first of equals). Where a configuration reads the forecast, the choice
@@ -32,7 +32,7 @@ import pandas as pd
 
 from mrtrade.backtest.manifest import code_hashes, git_commit, versions
 from mrtrade.backtest.metrics import DAYS_A_YEAR, annualisation, sharpe
-from mrtrade.clock import from_ns, to_ns
+from mrtrade.clock import from_ns
 from mrtrade.errors import ConfigError, DataError
 from mrtrade.ml.dataset import Dataset, in_place_of
 from mrtrade.ml.trials import Trial, TrialLedger
@@ -40,7 +40,6 @@ from mrtrade.parallel import ALONE, Workers, run
 from mrtrade.validation.folds import (
     FoldResult,
     Outcome,
-    Rows,
     cut_folds,
     features_read,
     opened,
@@ -125,9 +124,11 @@ class WalkForwardResult:
         return self.frame[list(COSTS)].sum(axis=1)
 
     def stats(self) -> dict[str, float]:
-        """Sums and annual ratios over all test spans; NaN where there is none."""
+        """Return sums and annual ratios over all test spans; NaN where there is none."""
         days = daily_sums(
-            pd.DataFrame({"net": self.frame["net"], "before": self.frame["gross"] - self.frame["funding"]})
+            pd.DataFrame(
+                {"net": self.frame["net"], "before": self.frame["gross"] - self.frame["funding"]}
+            )
         )
         return {
             "days": len(days),
@@ -174,7 +175,7 @@ class WalkForwardResult:
             raise DataError(
                 f"holds no result of a walk-forward: {error}", file=folder, expected=RESULT
             ) from error
-        return cls(**content, **frames)
+        return cls(**content | frames)
 
 
 @dataclass(frozen=True)
@@ -269,7 +270,10 @@ def trials_of(result: WalkForwardResult, config: WalkForwardConfig) -> Iterator[
     }
     if reads_forecast([plan]):
         common["model"] = config.model.model_dump(mode="json")
-    series = [({"params": one}, result.grid[name]) for name, one in zip(result.grid, result.configurations, strict=True)]
+    series = [
+        ({"params": one}, result.grid[name])
+        for name, one in zip(result.grid, result.configurations, strict=True)
+    ]
     if len(series) > 1:
         series.append(({"chosen_from": plan.grid, "params": plan.params}, result.daily))
     for params, daily in series:
@@ -419,8 +423,7 @@ def _folds(
 
 def _trades(folds: Sequence[FoldResult], outcomes: Sequence[Outcome]) -> pd.DataFrame:
     parts = [
-        one.trades.assign(fold=fold.rows.number)
-        for fold, one in zip(folds, outcomes, strict=True)
+        one.trades.assign(fold=fold.rows.number) for fold, one in zip(folds, outcomes, strict=True)
     ]
     some = [part for part in parts if len(part)] or parts[:1]
     return pd.concat(some, ignore_index=True)

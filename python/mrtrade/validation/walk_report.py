@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mrtrade.backtest.metrics import drawdown, sharpe_se
+from mrtrade.backtest.metrics import drawdown, sharpe, sharpe_se
 from mrtrade.clock import to_ns
 from mrtrade.validation.gate_one import GateOne
 from mrtrade.validation.report import Fold, ValidationReport
@@ -20,8 +20,8 @@ MOST_IMPORTANT = 20
 NOTES = (
     "Each fold begins flat and is closed, at its cost, in the last bar of its test span.",
     "What is decided at the end of a bar is filled at the open of the next; costs are those of the "
-    "cost model at the state of the market in which it was decided, and the spread of candles is an "
-    "assumption.",
+    "cost model at the state of the market in which it was decided. Candles tell no spread: it is "
+    "assumed.",
     "Every configuration of the grid was traded on every test span, and counts as a trial.",
 )
 
@@ -91,6 +91,10 @@ def _tables(result: WalkForwardResult) -> dict[str, pd.DataFrame]:
     chosen = result.folds["chosen"].value_counts()
     sets.insert(0, "set", range(len(sets)))
     sets["folds that chose it"] = [int(chosen.get(number, 0)) for number in sets["set"]]
+    if result.grid.shape[1] == len(sets):  # what each earned, had it been fixed
+        columns = [result.grid[name].to_numpy() for name in result.grid]
+        sets["net, % of capital"] = [100.0 * float(one.sum()) for one in columns]
+        sets["Sharpe ratio"] = [YEAR * sharpe(one) for one in columns]
     tables = {"Configurations": sets}
     if len(result.importance):
         tables["What the model looks at"] = result.importance.head(MOST_IMPORTANT)
