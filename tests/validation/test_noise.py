@@ -8,10 +8,11 @@ import pandas as pd
 import pytest
 from scipy.stats import binomtest
 
+from mrtrade.backtest.metrics import sharpe
 from mrtrade.errors import ConfigError, DataError
 from mrtrade.parallel import Workers
 from mrtrade.validation import noise
-from mrtrade.validation.gate_one import PARTS
+from mrtrade.validation.gate_one import PARTS, deflate_by_count
 from mrtrade.validation.noise import (
     NoiseReport,
     NoiseSettings,
@@ -73,6 +74,29 @@ def test_a_data_set_is_go_if_any_strategy_is():
 
 def test_all_of_gate_one_is_asked_that_one_symbol_can_be_asked():
     assert set(PARTS) - set(noise.ASKED) == {"transfer", "noise"}
+
+
+def test_the_benchmark_is_what_the_best_of_worthless_trials_shows():
+    rng = np.random.default_rng(0)
+    best = []
+    for _ in range(200):
+        days = rng.standard_t(4, (20, 240))
+        best.append(max(sharpe(one) for one in days))
+    said = deflate_by_count(rng.normal(size=240), 20).benchmark
+    # The formula is 2 % high at 10 trials, and the less the more there are.
+    assert said == pytest.approx(np.mean(best), rel=0.04)
+    assert deflate_by_count(rng.normal(size=240), 1).benchmark == 0.0
+
+
+def test_what_passes_by_luck_is_one_in_twenty():
+    rng = np.random.default_rng(1)
+    passed = 0
+    for _ in range(400):
+        days = rng.normal(size=(20, 240))
+        chosen = max(days, key=sharpe)
+        passed += deflate_by_count(chosen, 20).probability >= 0.95
+    # Not the best of all trials is tested but whether it is above the expected best: few pass.
+    assert passed / 400 <= 0.05
 
 
 def test_kinds_take_turns_and_seeds_are_never_used_twice():

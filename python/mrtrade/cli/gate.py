@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from mrtrade.cli import poc
 from mrtrade.cli.gate_one import walked
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ app = typer.Typer(
     epilog=EPILOG,
     no_args_is_help=True,
 )
+
+app.command("0", short_help="A week of one symbol, from raw data: mrtrade poc.")(poc.poc)
 
 SessionArgument = Annotated[Path, typer.Argument(help="Folder of the recorded run.")]
 OutOption = Annotated[
