@@ -1,6 +1,7 @@
 """What was learnt on one symbol, traded on others over the same days; and the model of a fold."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from mrtrade.clock import to_ns
@@ -12,7 +13,7 @@ from mrtrade.validation.settings import ModelConfig
 from mrtrade.validation.walk_forward import walk_forward
 
 from .make import RULES, dataset, settings
-from .test_walk_forward import DAY, GRID, equal, noisy
+from .test_walk_forward import DAY, GRID, equal, noisy, scrambled
 
 SMALL = {
     "max_rounds": 30,
@@ -94,6 +95,25 @@ def test_a_planted_effect_is_found_and_traded_on_both_symbols(tmp_path):
     )
     equal(again.results["forecast"], result)
     equal(again.across["forecast"]["Y/USDT-PERP"], there)
+
+
+def test_nothing_after_a_test_span_changes_its_model_or_what_is_said_of_it(tmp_path):
+    config = settings(
+        FORECAST,
+        model={"horizon": 3, "params": SMALL, "explain_rows": 20},
+        folds={"train": "20D", "test": "10D", "step": "10D", "embargo": "1D"},
+    )
+    data = planted(42 * DAY)
+    before = walk_forward(data, config).results["forecast"]
+    assert len(before.folds) == 2
+    end = 31 * DAY  # of fold 0
+    after = walk_forward(scrambled(data, end), config).results["forecast"]
+    for name, rows in (("folds", 1), ("frame", 10 * DAY), ("grid", 10)):
+        pd.testing.assert_frame_equal(
+            getattr(after, name).iloc[:rows], getattr(before, name).iloc[:rows], check_exact=True
+        )
+    assert before.folds["ic_rows"].iloc[0] == 10 * DAY - 3  # the last labels end after the span
+    assert not after.folds.iloc[1].equals(before.folds.iloc[1])
 
 
 def test_a_model_knows_no_price_after_its_span():

@@ -257,8 +257,8 @@ def show(console: Console, results: list[WalkForwardResult]) -> None:
     for label in dict.fromkeys(result.label for result in results):
         console.print(_table(label, [one for one in results if one.label == label]))
     console.print(
-        "sums, % of capital: cost and fund(ing) are paid where positive; SR a year, SR0 before\n"
-        "costs; BTC>ETH: learnt on BTC, traded on ETH",
+        "sums, % of capital, cost and fund(ing) positive where paid; SR a year, SR0 before costs; "
+        "A>B: learnt on A, traded on B",
         style="dim",
     )
 

@@ -331,14 +331,24 @@ def _overfitting(found: Overfitting) -> Criterion:
 def _plateau_criterion(surface: Plateau | None) -> Criterion:
     if surface is None:
         return judge(
-            "Neighbours of the best set as good", None, ">=", 60.0, reason="no grid that traded"
+            "Neighbours of the best set as good",
+            None,
+            ">=",
+            60.0,
+            reason="no grid that traded",
+            unit="%",
         )
     return surface.criterion()
 
 
 def _no_transfer() -> Criterion:
     return judge(
-        "Sharpe ratio on other symbols", None, ">", 70.0, reason="no other symbol was tested"
+        "Sharpe ratio on other symbols",
+        None,
+        ">",
+        70.0,
+        reason="no other symbol was tested",
+        unit="%",
     )
 
 
