@@ -47,7 +47,7 @@ def list_(root: RootOption = Path("models")) -> None:
     console = make_console()
     if found:
         console.print(table)
-    console.print(f"{len(found)} models in {root}", soft_wrap=True)
+    console.print(f"{len(found)} model{'s' * (len(found) != 1)} in {root}", soft_wrap=True)
 
 
 @app.command()
