@@ -41,7 +41,7 @@ def test_thinned_rows_are_those_of_the_slow_twin(spans, per_label):
 
 
 def test_planted_features_are_confirmed_and_noise_is_not():
-    selection = chosen(*planted(), params=FEW)
+    selection = chosen(*planted(2_000, seed=1), params=FEW)
     verdicts = selection.report.set_index("feature")["boruta"]
     assert set(verdicts[verdicts == "confirmed"].index) == {"f00", "f03", "f07"}
     assert selection.confirmed == 3
@@ -52,11 +52,12 @@ def test_boruta_finds_what_the_package_boruta_finds():
     from boruta import BorutaPy
     from sklearn.ensemble import RandomForestRegressor
 
-    X, labels = planted(800)
-    forest = RandomForestRegressor(n_estimators=60, max_depth=5, random_state=0)
-    oracle = BorutaPy(forest, n_estimators=60, max_iter=25, random_state=0)
-    oracle.fit(X.to_numpy(), labels["label_bps"].to_numpy())
-    own = boruta(X.to_numpy(np.float32), labels["label_bps"].to_numpy())
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((500, 12))
+    y = x[:, 0] + 0.7 * x[:, 3] + x[:, 7] ** 2 + rng.standard_normal(500)
+    forest = RandomForestRegressor(n_estimators=30, max_depth=5, random_state=0)
+    oracle = BorutaPy(forest, n_estimators=30, max_iter=20, random_state=0).fit(x, y)
+    own = boruta(x.astype(np.float32), y)
     found = [number for number, one in enumerate(own.verdicts) if one == "confirmed"]
     assert found == np.flatnonzero(oracle.support_).tolist() == [0, 3, 7]
 
@@ -65,7 +66,7 @@ def test_boruta_finds_what_the_package_boruta_finds():
 def test_of_noise_boruta_confirms_no_more_than_it_says():
     wrong = 0
     for seed in range(20):
-        X, labels = planted(600, 20, seed=seed, signal=0.0)
+        X, labels = planted(400, 20, seed=seed, signal=0.0)
         found = boruta(X.to_numpy(np.float32), labels["label_bps"].to_numpy(), seed=seed)
         wrong += "confirmed" in found.verdicts
     assert wrong <= 4  # 5 % of 20, and three standard errors
@@ -110,12 +111,13 @@ def test_of_two_that_say_the_same_the_one_that_says_more_of_the_label_stays():
 
 
 def test_every_feature_has_a_reason_and_the_order_of_columns_plays_no_part():
-    X, labels = planted(600, 30)
-    selection = chosen(X, labels, params=FEW, seed=3)
+    X, labels = planted(600, 24)
+    params = FEW.model_copy(update={"boruta_rounds": 6})
+    selection = chosen(X, labels, params=params, seed=3)
     assert sorted(selection.report["feature"]) == sorted(X.columns)
     assert selection.report["reason"].str.len().gt(0).all()
     assert selection.report["kept"].sum() == len(selection.names) <= 6
-    again = chosen(X[X.columns[::-1]], labels, params=FEW, seed=3, threads=2)
+    again = chosen(X[X.columns[::-1]], labels, params=params, seed=3, threads=2)
     pd.testing.assert_frame_equal(selection.report, again.report)
 
 
@@ -142,6 +144,6 @@ def test_the_selector_is_an_estimator():
     from mrtrade.ml.estimators import FeatureSelector
 
     check_estimator(FeatureSelector(), on_skip=None)
-    X, labels = planted(500)
+    X, labels = planted(2_000, seed=1)
     selector = FeatureSelector(max_features=3, min_features=1).fit(X, labels["label_bps"])
     assert list(selector.get_feature_names_out()) == ["f00", "f03", "f07"]

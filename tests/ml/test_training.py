@@ -15,12 +15,12 @@ PLAIN = PARAMS.model_copy(update={"selection": None})
 
 @pytest.fixture(scope="module")
 def told():
-    X, labels = planted(2_500, horizon=2)
+    X, labels = planted(3_000, horizon=2)
     return X, labels, train(X, labels, params=PARAMS, seed=1)
 
 
 def test_it_learns_what_was_planted(told):
-    X, labels, forecaster = told
+    _, _, forecaster = told
     new, after = planted(1_000, seed=9)
     assert {"f00", "f03", "f07"} <= set(forecaster.features)
     assert np.corrcoef(forecaster.predict(new), after["label_bps"])[0, 1] > 0.6
@@ -38,11 +38,12 @@ def test_of_noise_it_says_next_to_nothing():
 
 
 def test_the_same_bits_again_for_any_number_of_threads(told):
-    X, labels, forecaster = told
-    again = train(X, labels, params=PARAMS, seed=1, threads=2)
-    assert again == forecaster
-    assert again.predict(X).tobytes() == forecaster.predict(X, threads=2).tobytes()
-    assert train(X, labels, params=PARAMS, seed=2).model != forecaster.model
+    X, labels, _ = told
+    X, labels = X.iloc[:700], labels.iloc[:700]
+    one, two = (train(X, labels, params=PARAMS, seed=1, threads=count) for count in (1, 2))
+    assert one == two
+    assert one.predict(X).tobytes() == two.predict(X, threads=2).tobytes()
+    assert train(X, labels, params=PARAMS, seed=2).model != one.model
 
 
 def test_rows_outside_the_training_span_change_nothing(told):
@@ -122,7 +123,7 @@ def test_classes_become_bps():
     assert np.abs(forecast).max() < 10.0 + abs(labels["return_bps"].mean())
     assert forecaster.metrics["r2"] > 0.2
     chances = forecaster.booster.predict(X.to_numpy(np.float32), num_threads=1)
-    mean = labels["return_bps"].to_numpy()[::1].mean()
+    mean = labels["return_bps"].mean()
     assert np.allclose(forecast, 10.0 * (chances[:, 2] - chances[:, 0]) - mean, atol=1e-6)
     with pytest.raises(DataError, match="all labels are the same"):
         train(X, labels.assign(label=1.0), params=params)
