@@ -43,7 +43,7 @@ Ints = npt.NDArray[np.int64]
 Rows = npt.NDArray[np.intp]
 Split = tuple[Rows, Rows]
 Segments = Sequence[tuple[int, int]]
-"""First row of a run of test rows, and the one after its last; in order, not touching."""
+"""First row of a run of test rows, and the one after its last."""
 
 
 class Window(NamedTuple):
@@ -298,7 +298,7 @@ class _Blocks(_Splitter):
     def _split(self, start: Ints, end: Ints) -> Iterator[Split]:
         cuts = self._cuts(len(start))
         for blocks in self._tested():
-            segments = _segments(blocks, cuts)
+            segments = [(int(cuts[block]), int(cuts[block + 1])) for block in blocks]
             test = np.concatenate([np.arange(low, high) for low, high in segments])
             train = purged_train(start, end, segments, self._embargo_ns)
             if not len(train):
@@ -308,17 +308,6 @@ class _Blocks(_Splitter):
                     remedy="shorter labels or embargo, fewer blocks, or more data",
                 )
             yield train, test
-
-
-def _segments(blocks: tuple[int, ...], cuts: Ints) -> list[tuple[int, int]]:
-    """Return the rows of ascending blocks; those of neighbours are one segment."""
-    segments: list[tuple[int, int]] = []
-    for block in blocks:
-        low, high = int(cuts[block]), int(cuts[block + 1])
-        if segments and segments[-1][1] == low:
-            low = segments.pop()[0]
-        segments.append((low, high))
-    return segments
 
 
 def purged_train(start_ns: Ints, end_ns: Ints, segments: Segments, embargo_ns: int = 0) -> Rows:
