@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mrtrade.errors import DataError
-from mrtrade.ml.boruta import _too_few, boruta, shuffled_blocks
+from mrtrade.ml.boruta import _confirming, _too_few, boruta, shuffled_blocks
 from mrtrade.ml.params import SelectionParams
 from mrtrade.ml.selection import select_features
 from mrtrade.ml.thinning import thin
@@ -70,6 +70,15 @@ def test_of_noise_boruta_confirms_no_more_than_it_says():
         found = boruta(X.to_numpy(np.float32), labels["label_bps"].to_numpy(), seed=seed)
         wrong += "confirmed" in found.verdicts
     assert wrong <= 4  # 5 % of 20, and three standard errors
+
+
+def test_no_feature_is_confirmed_by_fewer_rounds_than_can_tell():
+    confirming = _confirming(20, 12, 0.05)
+    assert (confirming[:18] > np.arange(1, 19)).all()
+    assert confirming[18:].tolist() == [19, 20]
+    assert _confirming(40, 12, 0.05)[38:].tolist() == [38, 39]  # one miss of 39, two are too many
+    few = _confirming(40, 10**9, 0.05)  # of very many features the binomial test is the harder one
+    assert (few[:33] > np.arange(1, 34)).all()
 
 
 def test_rejection_is_that_of_benjamini_and_hochberg():

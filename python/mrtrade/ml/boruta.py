@@ -8,6 +8,8 @@ enough. Differences from the paper:
 
 - shadows are shuffled in blocks of rows, as both features and labels are serially dependent: rows
   shuffled one by one would be easier to beat than a real feature that means nothing;
+- to be confirmed a feature must pass a permutation test too; the binomial one alone confirmed some
+  feature in 5 of 20 sets of 20 features that meant nothing, at a nominal 5 %;
 - features are rejected at a false discovery rate (Benjamini & Hochberg 1995), as the package
   ``boruta`` does, which takes five rounds and not thirteen where most mean nothing;
 - shadows do not become fewer than the features that were offered, or 50 of them;
@@ -80,7 +82,8 @@ def boruta(
     rows : int
         Rows of a round, at most.
     alpha : float
-        Chance of a wrong decision about any of the features in a test of theirs.
+        Chance that any feature that means nothing is confirmed. It takes 1 / alpha - 1 rounds to
+        confirm: 19 at 5 %.
     seed, threads : int
 
     Returns
@@ -111,17 +114,18 @@ def boruta(
 
 
 def _confirming(rounds: int, count: int, alpha: float) -> npt.NDArray[np.int64]:
-    """Return the hits that confirm after 1, 2, ... rounds; more than there are: none can.
+    """Return the hits that confirm after k = 1, 2, ... rounds; more than k: none can.
 
-    Binomial test against 1/2 at alpha / features (Kursa & Rudnicki 2010, section 2).
+    Both tests must say so. The paper's is binomial, of 1/2, at alpha / features (Kursa & Rudnicki
+    2010, section 2). But shadows are drawn anew in each round and the rows are not: a feature that
+    the rows favour by accident is hit again and again. So the misses must also be few enough for a
+    permutation test, (misses + 1) / (k + 1) <= alpha (Phipson & Smyth 2010, equation 2; of the best
+    shadow, as in Westfall & Young 1993).
     """
     made = np.arange(1, rounds + 1)
-    return (
-        np.asarray(
-            need("scipy.stats", "ml").binom.isf(alpha / max(count, 1), made, 0.5), dtype=np.int64
-        )
-        + 1
-    )
+    most = need("scipy.stats", "ml").binom.isf(alpha / max(count, 1), made, 0.5)
+    misses = np.floor(alpha * (made + 1) + 1e-9) - 1
+    return np.asarray(np.maximum(most + 1, made - misses), dtype=np.int64)
 
 
 def _too_few(hits: npt.NDArray[np.int64], made: int, alpha: float) -> npt.NDArray[np.bool_]:
