@@ -53,9 +53,9 @@ def list_(root: RootOption = Path("models")) -> None:
 @app.command(short_help="Show what a model was made of, and its moves.")
 def show(model: ModelArgument, root: RootOption = Path("models")) -> None:
     """Show a model: what it was trained on, what it is worth, its moves."""
-    from mrtrade.cli.console import make_console
     from rich.table import Table
 
+    from mrtrade.cli.console import make_console
     from mrtrade.clock import from_ns
     from mrtrade.ml.models import history, open_model
 

@@ -22,7 +22,7 @@ def mirror(model: Model, uri: str | None = None) -> str:
         Parameters, metrics and the folder's files are logged; the run has the folder's name. A
         model that is there already is not logged again, but its stage is brought up to date.
     uri : str, optional
-        A tracking server, or ``sqlite:///mlflow.db``. Default: MLflow's own (`MLFLOW_TRACKING_URI`).
+        A tracking server, or ``sqlite:///mlflow.db``. Default: what MLflow is set to.
 
     Returns
     -------
