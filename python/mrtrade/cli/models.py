@@ -1,4 +1,4 @@
-"""``mrtrade models``: list, show, verify, promote."""
+"""``mrtrade models``: list, show, verify, promote, mirror."""
 
 from __future__ import annotations
 
@@ -47,12 +47,14 @@ def list_(root: RootOption = Path("models")) -> None:
     console = make_console()
     if found:
         console.print(table)
-    console.print(f"{len(found)} models in {root}", soft_wrap=True)
+    console.print(f"{len(found)} model{'s' * (len(found) != 1)} in {root}", soft_wrap=True)
 
 
-@app.command()
+@app.command(short_help="Show what a model was made of, and its moves.")
 def show(model: ModelArgument, root: RootOption = Path("models")) -> None:
     """Show a model: what it was trained on, what it is worth, its moves."""
+    from rich.table import Table
+
     from mrtrade.cli.console import make_console
     from mrtrade.clock import from_ns
     from mrtrade.ml.models import history, open_model
@@ -69,21 +71,23 @@ def show(model: ModelArgument, root: RootOption = Path("models")) -> None:
         "features": f"{len(told['features'])}: {', '.join(told['features'])}",
         **{f"about {key}": str(value) for key, value in told["about"].items()},
         **{
-            f"held out {key}": f"{value:.6g}" if isinstance(value, float) else str(value)
+            key.replace("_", " "): f"{value:.6g}" if isinstance(value, float) else str(value)
             for key, value in told["metrics"].items()
         },
         "versions": ", ".join(f"{key} {value}" for key, value in told["versions"].items()),
     }
-    console = make_console()
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     for key, text in lines.items():
-        console.print(f"{key:<22} {text}", soft_wrap=True)
+        table.add_row(key, text)
     for move in history(one.folder):
-        before = move["from"] or "-"
-        said = f"{before} -> {move['to']} by {move['who'] or '-'}: {move['why']}"
-        console.print(f"{move['time'][:19]:<22} {said}", soft_wrap=True)
+        said = f"{move['from'] or '-'} -> {move['to']} by {move['who'] or '-'}: {move['why']}"
+        table.add_row(move["time"][:19].replace("T", " "), said)
+    make_console().print(table)
 
 
-@app.command()
+@app.command(short_help="Hold the files against their checksums.")
 def verify(model: ModelArgument, root: RootOption = Path("models")) -> None:
     """Hold a model's files against their checksums; exit code 3: one differs."""
     from mrtrade.cli.console import make_console
@@ -93,7 +97,7 @@ def verify(model: ModelArgument, root: RootOption = Path("models")) -> None:
     make_console().print(f"whole: {one.folder} ({one.stage})", soft_wrap=True)
 
 
-@app.command()
+@app.command(short_help="Move a model to another stage.")
 def promote(
     model: ModelArgument,
     to: Annotated[str, typer.Argument(help="shadow, paper, live, candidate or retired.")],
@@ -107,6 +111,23 @@ def promote(
 
     one = move(_place(model, root), to, who=who, why=why)
     make_console().print(f"{one.id} is {one.stage}", soft_wrap=True)
+
+
+@app.command()
+def mirror(
+    model: ModelArgument,
+    uri: Annotated[
+        str | None, typer.Option(help="A server, or sqlite:///mlflow.db; else MLflow's own.")
+    ] = None,
+    root: RootOption = Path("models"),
+) -> None:
+    """Log a model, or its new stage, in MLflow."""
+    from mrtrade.cli.console import make_console
+    from mrtrade.ml.models import open_model
+    from mrtrade.ml.tracking import mirror as log
+
+    one = open_model(_place(model, root))
+    make_console().print(f"{one.id} is run {log(one, uri)}", soft_wrap=True)
 
 
 def _place(model: str, root: Path) -> Path:

@@ -57,7 +57,7 @@ class ForecastParams(Section):
     patience: Count = 30
     folds: Count = 3
     holdout: Annotated[float, Field(ge=0, le=0.5)] = 0.25
-    embargo: str | int = 0
+    embargo: str | int = "0s"
     rows_per_label: Count = 3
     max_rows: Annotated[int, Field(ge=100)] = 20_000
     selection: SelectionParams | None = SelectionParams()
