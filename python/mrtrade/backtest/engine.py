@@ -34,13 +34,17 @@ from mrtrade.backtest.result import Result
 from mrtrade.backtest.targets import decisions, max_lots
 from mrtrade.backtest.waterfall import Waterfall, waterfall
 from mrtrade.clock import from_ns, to_ns
-from mrtrade.config import PRESETS, BacktestConfig, Preset, load_config
+from mrtrade.config import COST_MODEL, PRESETS, BacktestConfig, Preset, load_config
 from mrtrade.errors import ConfigError
 
 if TYPE_CHECKING:
     from mrcore.replay import Replay
     from mrtrade.data.store import Store
+    from mrtrade.data.tape import Tape
     from mrtrade.strategies.base import Strategy
+
+BY_MODEL = "Net PnL by the cost model [settlement]"
+"""Row of the stats that a run with ``transaction_costs.model: dynamic`` has beside the others."""
 
 SLICES = 100
 """Progress is told about this often; the slicing changes no result."""
@@ -149,6 +153,8 @@ def run(
             rows.update(zip(others, pool.map(answer, others), strict=True))
 
     result = _result(scene, strategy, replay, [rows[name] for name in PRESETS if name in rows])
+    if settled.transaction_costs.model == "dynamic":
+        _charge(result, scene)
     if replay.account.halt_time_ns is not None:
         halted = from_ns(replay.account.halt_time_ns)
         result.notes["Account"] = f"liquidated and halted at {halted:%Y-%m-%d %H:%M:%S} UTC"
@@ -169,12 +175,10 @@ def _lying_at(name: str, file: str | None) -> str:
     return f"{file}{colon}{kind}" if file and place.endswith(".py") else name
 
 
-def _scene(config: BacktestConfig, store: Store, strategy: Strategy) -> Scene:
-    """Read what is replayed, and compute what the strategy decides on."""
-    from mrtrade.data.funding import funding_rates
+def recorded_market(config: BacktestConfig, store: Store) -> tuple[Tape, pd.DataFrame]:
+    """Read what was recorded of the instrument: the tape, and its bars as decisions see them."""
     from mrtrade.data.tape import find_instrument, load_tape
     from mrtrade.features.bars import build_bars
-    from mrtrade.features.market import join_perpetual
 
     terms = find_instrument(store, config.exchange, config.symbol, **config.instrument_overrides())
     if terms.inverse and "capital" not in config.model_fields_set:
@@ -189,7 +193,16 @@ def _scene(config: BacktestConfig, store: Store, strategy: Strategy) -> Scene:
     # A decision knows nothing at the instant at which it happens.
     base_ns = max(config.latency.feed_ns, 1) if recorded else None
     tape = load_tape(store, terms, config.start, config.end, base_latency_ns=base_ns)
-    bars = build_bars(tape, config.bar_ns, config.latency.feed_ns)
+    return tape, build_bars(tape, config.bar_ns, config.latency.feed_ns)
+
+
+def _scene(config: BacktestConfig, store: Store, strategy: Strategy) -> Scene:
+    """Read what is replayed, and compute what the strategy decides on."""
+    from mrtrade.data.funding import funding_rates
+    from mrtrade.features.market import join_perpetual
+
+    tape, bars = recorded_market(config, store)
+    terms = tape.instrument
     bars = join_perpetual(bars, store, tape, config.latency.feed_ns)
     rates = funding_rates(store, terms, tape.start_ns, int(to_ns(bars.index)[-1]))
     if not config.transaction_costs.funding:
@@ -290,12 +303,34 @@ def _result(
     )
 
 
+def _charge(result: Result, scene: Scene) -> None:
+    """Say what the run would have made had it paid what the cost model expects."""
+    from mrtrade.backtest.cost_comparison import compare
+
+    if result.fills.empty:
+        result.stats[BY_MODEL], result.notes[BY_MODEL] = None, "no fills"
+        return
+    compared = compare(result, bars=scene.bars)
+    result.stats[BY_MODEL] = compared.net_model
+    if compared.not_estimated:
+        result.notes[BY_MODEL] = (
+            f"{compared.not_estimated} of {len(result.fills)} fills, for which the model lacks "
+            "something, are charged what they cost by simulation"
+        )
+
+
 def _manifest(scene: Scene, strategy: Strategy, replay: Replay) -> dict[str, Any]:
     config, tape = scene.config, scene.tape
     resolved = config.model_dump(mode="json")
     # Params with every default filled in.
     if config.latency.table is not None:
         resolved["latency"]["table"] = str(config.latency.table.absolute())
+    costs = config.transaction_costs
+    if costs.model == "fills":  # the rest of them is not read
+        for name in COST_MODEL:
+            del resolved["transaction_costs"][name]
+    elif costs.calibration is not None:
+        resolved["transaction_costs"]["calibration"] = str(costs.calibration.absolute())
     resolved["strategy"]["params"] = strategy.params.model_dump(mode="json")
     data = {
         "fingerprint": _fingerprint(scene),
@@ -314,7 +349,7 @@ def _manifest(scene: Scene, strategy: Strategy, replay: Replay) -> dict[str, Any
 
 
 def _fingerprint(scene: Scene) -> str:
-    """Fingerprint of all that was read: the tape, and funding and latencies where there are any."""
+    """Fingerprint of all that was read: the tape, and what else there is."""
     parts = [scene.tape.fingerprint]
     if len(scene.rates):
         columns = (to_ns(scene.rates["time"]), scene.rates["rate"], scene.rates["mark"])
@@ -322,6 +357,9 @@ def _fingerprint(scene: Scene) -> str:
         parts.append(hashlib.sha256(content).hexdigest())
     if scene.config.latency.table is not None:
         parts.append(manifests.sha256(scene.config.latency.table))
+    costs = scene.config.transaction_costs
+    if costs.model == "dynamic" and costs.calibration is not None:
+        parts.append(manifests.sha256(costs.calibration))
     return parts[0] if len(parts) == 1 else hashlib.sha256("".join(parts).encode()).hexdigest()
 
 

@@ -2,9 +2,9 @@
 
 The id is a hash of that content and of nothing else. A clock in it would give a rerun another name;
 so the same configuration on the same data with the same build is the same run, in the same folder.
-The paths of the store and of a table of latencies are left out of the id: the data are known by
-their fingerprint, wherever they lie. So is ``strategy_file``, the absolute path of a user's
-strategy, as its content is known by its hash; a rerun from another folder finds it there.
+The paths of the store, of a table of latencies and of a calibration are left out of the id: the
+data are known by their fingerprint, wherever they lie. So is ``strategy_file``, the absolute path of
+a user's strategy, as its content is known by its hash; a rerun from another folder finds it there.
 """
 
 from __future__ import annotations
@@ -63,6 +63,9 @@ def run_id(manifest: Mapping[str, Any]) -> str:
     content["config"] = {k: v for k, v in manifest["config"].items() if k != "store"}
     latency = {k: v for k, v in content["config"].get("latency", {}).items() if k != "table"}
     content["config"]["latency"] = latency
+    if "transaction_costs" in content["config"]:
+        costs = content["config"]["transaction_costs"].items()
+        content["config"]["transaction_costs"] = {k: v for k, v in costs if k != "calibration"}
     content["data"] = manifest["data"]["fingerprint"]
     canonical = json.dumps(content, sort_keys=True, allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]

@@ -98,7 +98,7 @@ def html(result: Result) -> str:
 
 def summary(result: Result) -> str:
     """Key stats and costs as plain HTML tables, for a notebook."""
-    key = [tables.stat(result, name) for name in tables.KEY_STATS]
+    key = tables.key_stats(result)
     heading = f"<p><b>{escape(tables.title(result))}</b></p>"
     return f"{heading}{_table(('', ''), key)}{_costs(result)}{_answers(result)}"
 
