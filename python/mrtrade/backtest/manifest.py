@@ -3,8 +3,9 @@
 The id is a hash of that content and of nothing else. A clock in it would give a rerun another name;
 so the same configuration on the same data with the same build is the same run, in the same folder.
 The paths of the store, of a table of latencies and of a calibration are left out of the id: the
-data are known by their fingerprint, wherever they lie. So is ``strategy_file``, the absolute path of
-a user's strategy, as its content is known by its hash; a rerun from another folder finds it there.
+data are known by their fingerprint, wherever they lie. So is ``strategy_file``, the absolute path
+of a user's strategy, as its content is known by its hash; a rerun from another folder finds it
+there.
 """
 
 from __future__ import annotations
