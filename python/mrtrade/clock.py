@@ -124,25 +124,28 @@ def utc_day(ns: int) -> str:
     return str(np.datetime64(ns // NS_PER_DAY, "D"))
 
 
-def duration_ns(text: str | int) -> int:
+def duration_ns(text: str | int, *, zero: bool = False) -> int:
     """Turn a length of time such as ``"500ms"``, ``"1s"``, ``"5min"`` or ``"1h"`` into nanoseconds.
 
     Parameters
     ----------
     text : str or int
         A whole number and a unit (ns, us, ms, s, m or min, h, d); an int is nanoseconds already.
+    zero : bool
+        Whether no time at all is a length too.
     """
     if isinstance(text, int) and not isinstance(text, bool):
         length = text
     else:
         match = _DURATION.fullmatch(str(text))
         unit = _UNITS_NS.get(match[2].lower(), 0) if match else 0
-        length = int(match[1]) * unit if match else 0
-    if length <= 0:
+        length = int(match[1]) * unit if match and unit else -1
+    if length < 0 or (length == 0 and not zero):
         raise ConfigError(
             "not a length of time",
             value=text,
-            expected=f"a positive whole number and one of {', '.join(_UNITS_NS)}",
+            expected=f"a {'' if zero else 'positive '}whole number and one of "
+            f"{', '.join(_UNITS_NS)}",
             remedy="write it as 1s, 500ms or 5min",
         )
     return length

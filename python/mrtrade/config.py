@@ -75,6 +75,7 @@ class StrategyConfig(Section):
 
     name: str
     params: dict[str, Any] = {}
+    model: Path | None = None
 
 
 class ExecutionConfig(Section):
@@ -257,6 +258,15 @@ class InstrumentConfig(Section):
     inverse: bool | None = None
 
 
+class HedgeConfig(Section):
+    """The second leg of a strategy that has two: its market, its costs and its terms."""
+
+    exchange: str
+    symbol: str
+    transaction_costs: CostsConfig = CostsConfig()
+    instrument: InstrumentConfig = InstrumentConfig()
+
+
 class BacktestConfig(Section):
     """One backtest, in full."""
 
@@ -266,6 +276,7 @@ class BacktestConfig(Section):
     start: int | None = None
     end: int | None = None
     strategy: StrategyConfig
+    hedge: HedgeConfig | None = None
     bar: str = "1s"
     capital: Positive = 100_000.0
     max_position: Positive | None = None
@@ -315,6 +326,11 @@ class BacktestConfig(Section):
     def bar_ns(self) -> int:
         """Length of a bar, nanoseconds."""
         return duration_ns(self.bar)
+
+    def leg(self, hedge: HedgeConfig) -> "BacktestConfig":
+        """Return the configuration of the second leg by itself."""
+        other = {name: getattr(hedge, name) for name in type(hedge).model_fields}
+        return self.model_copy(update={**other, "hedge": None})
 
     def instrument_overrides(self) -> dict[str, Any]:
         """Return what `mrtrade.instruments.instrument` takes as overrides, fees as fractions."""

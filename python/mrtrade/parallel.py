@@ -7,7 +7,7 @@ share. Results come in the order of the tasks and do not depend on where they we
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, get_args
 
@@ -58,6 +58,7 @@ def run(
     tasks: Iterable[tuple[Any, ...]],
     workers: Workers = ALONE,
     done: Callable[[int], None] | None = None,
+    each: Callable[[T], None] | None = None,
 ) -> list[T]:
     """Call a function with each tuple of arguments.
 
@@ -70,6 +71,8 @@ def run(
     workers : Workers
     done : callable, optional
         Told the number of results so far after each, in order.
+    each : callable, optional
+        Given each result as soon as it and those before it are there.
 
     Returns
     -------
@@ -78,20 +81,26 @@ def run(
     """
     if workers.jobs == 1 and workers.backend in ("loky", "threading"):
         results = (function(*task) for task in tasks)
-        return _collect(results, done)
+        return _collect(results, done, each)
     import joblib
 
     with _cluster(workers):
         parallel = joblib.Parallel(
             n_jobs=workers.jobs if workers.scheduler is None else -1, return_as="generator"
         )
-        return _collect(parallel(joblib.delayed(function)(*task) for task in tasks), done)
+        return _collect(parallel(joblib.delayed(function)(*task) for task in tasks), done, each)
 
 
-def _collect(results: Iterable[T], done: Callable[[int], None] | None) -> list[T]:
+def _collect(
+    results: Iterable[T],
+    done: Callable[[int], None] | None,
+    each: Callable[[T], None] | None,
+) -> list[T]:
     out = []
     for result in results:
         out.append(result)
+        if each is not None:
+            each(result)
         if done is not None:
             done(len(out))
     return out
@@ -100,14 +109,14 @@ def _collect(results: Iterable[T], done: Callable[[int], None] | None) -> list[T
 def _cluster(workers: Workers) -> AbstractContextManager[Any]:
     import joblib
 
+    options: dict[str, Any] = {}
     if workers.backend == "dask":
         from distributed import Client
 
-        client = Client(workers.scheduler, set_as_default=False)
-        return joblib.parallel_config("dask", client=client)
-    if workers.backend == "ray":
+        options["client"] = Client(workers.scheduler, set_as_default=False)  # type: ignore[no-untyped-call]
+    elif workers.backend == "ray":
         from ray.util.joblib import register_ray
 
         register_ray()
-        return joblib.parallel_config("ray")
-    return joblib.parallel_config(workers.backend) if workers.backend else nullcontext()
+    config: AbstractContextManager[Any] = joblib.parallel_config(workers.backend, **options)
+    return config

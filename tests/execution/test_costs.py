@@ -297,7 +297,8 @@ def estimate(value):
 
 CALIBRATION = Calibration(
     exchange="X", symbol="BTC/USDT", start="", end="", bars=100, bar_s=1.0,
-    kyle_lambda=estimate(2e-5), book_slope=estimate(3.0), square_root_y=estimate(0.4), daily_volume=1e9,
+    kyle_lambda=estimate(2e-5), book_slope=estimate(3.0),
+    square_root_y=estimate(0.4), daily_volume=1e9,
     markouts=Markouts(horizons_s=(1.0, 30.0), edges=(0.2, 0.4), n=(5, 6, 0),
                       adverse_bps=((0.1, 0.2), (0.3, 0.5), (0.4, None)),
                       se_bps=((0.1, 0.1), (0.1, 0.1), (0.1, None))),

@@ -130,6 +130,14 @@ def test_a_shift_is_found():
     assert diagnose(values.iloc[:1500], split=when).loc["x", ["ks", "ks_p"]].isna().all()
 
 
+def test_the_larger_a_shift_the_surer_it_is_found():
+    # A shift in what the length of blocks is taken from made them so long that nothing was called.
+    values = np.random.default_rng(7).normal(size=2000)
+    for size in (0.5, 1.0, 3.0, 10.0):
+        shifted = values + np.where(np.arange(2000) < 1000, 0.0, size)
+        assert diagnose(frame(x=shifted)).loc["x", "ks_p"] <= 0.005
+
+
 def test_too_short_to_say():
     """A walk of 300 bars, and hours of the day that are surely but hardly apart."""
     rng = np.random.default_rng(8)

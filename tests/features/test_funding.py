@@ -87,6 +87,9 @@ def test_basis_by_hand():
             "funding_parity_bps": [7.0, -2.0, NAN],
             "basis_change_bps_2": [NAN, NAN, -20.0],
             "basis_z_3": [NAN, NAN, -((3.0 / 2.0) ** 0.5)],
+            "basis_dev_bps_3": [NAN, NAN, -10.0],
+            # 0.1 % an hour, of 8,760 in a year
+            "basis_vol_2": [NAN, NAN, 1e-3 * 8_760**0.5],
         },
     )
 

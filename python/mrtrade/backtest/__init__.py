@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mrtrade.backtest.engine import Progress, run
+    from mrtrade.backtest.pair import run_pair
+    from mrtrade.backtest.pair_result import PairResult
     from mrtrade.backtest.result import Result
     from mrtrade.backtest.runs import list_runs, rerun, save_run
 
@@ -12,13 +14,24 @@ if TYPE_CHECKING:
 _HOMES = {
     "Progress": "engine",
     "run": "engine",
+    "run_pair": "pair",
+    "PairResult": "pair_result",
     "Result": "result",
     "list_runs": "runs",
     "rerun": "runs",
     "save_run": "runs",
 }
 
-__all__ = ["Progress", "Result", "list_runs", "rerun", "run", "save_run"]
+__all__ = [
+    "PairResult",
+    "Progress",
+    "Result",
+    "list_runs",
+    "rerun",
+    "run",
+    "run_pair",
+    "save_run",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -30,7 +30,7 @@ import pandas as pd
 
 from mrtrade.clock import NS_PER_SECOND, to_ns
 from mrtrade.config import BacktestConfig, load_config
-from mrtrade.errors import ConfigError, RunError
+from mrtrade.errors import RunError
 from mrtrade.execution.costs import PARTS, DynamicTransactionCostModel
 from mrtrade.execution.market_state import market_of_bars
 from mrtrade.instruments import BPS_PER_ONE, Contract
@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     from mrtrade.backtest.result import Result
 
 Floats = npt.NDArray[np.float64]
+
+BY_MODEL = "Net PnL by the cost model [settlement]"
+"""Row of the stats that a run with ``transaction_costs.model: dynamic`` has beside the others."""
 
 SIMULATED = ("fee_bps", "sim_spread_bps", "slippage_bps", "markout_bps")
 SIZES = ("small", "middle", "large")
@@ -133,17 +136,35 @@ def compare(
     )
 
 
+def tell_by_model(result: Result, bars: pd.DataFrame) -> None:
+    """Add to a run's stats what it would have made, had it paid what the cost model expects."""
+    if result.fills.empty:
+        result.stats[BY_MODEL], result.notes[BY_MODEL] = None, "no fills"
+        return
+    compared = compare(result, bars=bars)
+    result.stats[BY_MODEL] = compared.net_model
+    if compared.not_estimated:
+        result.notes[BY_MODEL] = (
+            f"{compared.not_estimated} of {len(result.fills)} fills, for which the model lacks "
+            "something, are charged what they cost by simulation"
+        )
+
+
 def _bars(config: BacktestConfig, result: Result) -> pd.DataFrame:
-    from mrtrade.backtest.engine import recorded_market
+    from mrtrade.backtest.scenes import find_terms, leg_bars, load_leg
     from mrtrade.data.stores import open_store
 
     with closing(open_store(config.store)) as store:
-        tape, bars = recorded_market(config, store)
-    if not result.manifest["data"]["loader"].items() <= dict(tape.stats).items():
-        raise ConfigError(
-            "does not hold what the run was made from any more",
-            key="store",
-            value=config.store,
+        tape = load_leg(config, store, find_terms(config, store))
+        bars = leg_bars(config, store, tape)
+    marks, mids = (
+        result.equity["mid"].to_numpy(np.float64),
+        bars["mid"].ffill().to_numpy(np.float64),
+    )
+    same = np.array_equal(to_ns(bars.index), to_ns(result.equity.index))
+    if not (same and np.allclose(mids, marks, rtol=1e-9, atol=0.0, equal_nan=True)):
+        raise RunError(
+            f"the store {config.store} does not hold what the run was made from any more",
             remedy="run the backtest again",
         )
     return bars

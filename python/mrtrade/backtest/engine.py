@@ -31,7 +31,8 @@ from mrtrade.backtest.replaying import (
     make_replay,
 )
 from mrtrade.backtest.result import Result
-from mrtrade.backtest.targets import decisions, max_lots
+from mrtrade.backtest.scenes import load_scene
+from mrtrade.backtest.targets import Decisions, decisions
 from mrtrade.backtest.waterfall import Waterfall, waterfall
 from mrtrade.clock import from_ns, to_ns
 from mrtrade.config import COST_MODEL, PRESETS, BacktestConfig, Preset, load_config
@@ -39,12 +40,7 @@ from mrtrade.errors import ConfigError
 
 if TYPE_CHECKING:
     from mrcore.replay import Replay
-    from mrtrade.data.store import Store
-    from mrtrade.data.tape import Tape
     from mrtrade.strategies.base import Strategy
-
-BY_MODEL = "Net PnL by the cost model [settlement]"
-"""Row of the stats that a run with ``transaction_costs.model: dynamic`` has beside the others."""
 
 SLICES = 100
 """Progress is told about this often; the slicing changes no result."""
@@ -113,26 +109,63 @@ def run(
     asked = config if isinstance(config, BacktestConfig) else load_config(config)
 
     def new_strategy() -> Strategy:
-        name = _lying_at(asked.strategy.name, strategy_file)
+        name = lying_at(asked.strategy.name, strategy_file)
         return make_strategy(name, asked.strategy.params)
 
     strategy = new_strategy()
+    if asked.hedge is not None or len(strategy.legs) > 1:
+        raise ConfigError(
+            f"{type(strategy).__name__} trades {' and '.join(strategy.legs)}"
+            + ("" if asked.hedge is None else ", and a second leg is configured"),
+            key="hedge",
+            remedy="run it by mrtrade.backtest.run_pair, as `mrtrade backtest` does, with `hedge`"
+            if len(strategy.legs) > 1
+            else "leave `hedge` out",
+        )
     with closing(open_store(asked.store)) as store:
         # So that a rerun finds the store from any folder.
         settled = asked.model_copy(update={"store": store.url})
-        scene = _scene(settled, store, strategy)
-    streaming = streaming or is_streaming_only(strategy)
+        scene = load_scene(settled, store, strategy)
     plan = None
-    if not streaming:
+    if not (streaming or is_streaming_only(strategy)):
         targets = strategy.targets(scene.features)
         plan = decisions(targets, scene.bars["mid"], scene.max_lots, scene.terms.tick_size)
+    result = play(scene, strategy, plan, progress, new_strategy=new_strategy)
+    result.timing.update(time_taken(wall, cpu, result.timing["events"]))
+    return result
+
+
+def play(
+    scene: Scene,
+    strategy: Strategy,
+    plan: Decisions | None,
+    progress: Callable[[Progress], None] | None = None,
+    *,
+    new_strategy: Callable[[], Strategy],
+) -> Result:
+    """Replay one market, and measure; of the timing only the events are counted.
+
+    Parameters
+    ----------
+    scene
+        What is replayed.
+    strategy
+        Asked decision by decision where there is no plan.
+    plan
+        Its targets, known beforehand.
+    progress
+        As in `run`.
+    new_strategy
+        Gives another of the kind, which remembers nothing, for each other preset.
+    """
+    config = scene.config
 
     def steps(replay: Replay, asked: Strategy, slices: int) -> Iterator[tuple[float, int]]:
         if plan is None:
             return by_strategy(replay, asked, scene, slices)
-        return by_plan(replay, plan, scene, slices)
+        return by_plan(replay, plan, asked, scene, slices)
 
-    replay = make_replay(scene, settled.queue.chosen, scene.times)
+    replay = make_replay(scene, config.queue.chosen, scene.times)
     clock, events = time.perf_counter(), 0
     for fraction, more in steps(replay, strategy, SLICES if progress else 1):
         events += more
@@ -145,94 +178,41 @@ def run(
             pass
         return _measure(preset, other, scene)
 
-    rows = {settled.queue.chosen: _measure(settled.queue.chosen, replay, scene)}
-    if settled.queue.compare:
-        others = [preset for preset in PRESETS if preset != settled.queue.chosen]
+    rows = {config.queue.chosen: _measure(config.queue.chosen, replay, scene)}
+    if config.queue.compare:
+        others = [preset for preset in PRESETS if preset != config.queue.chosen]
         # A strategy is Python, and may keep what it likes to itself: one at a time.
-        with ThreadPoolExecutor(1 if streaming else os.cpu_count()) as pool:
+        with ThreadPoolExecutor(1 if plan is None else os.cpu_count()) as pool:
             rows.update(zip(others, pool.map(answer, others), strict=True))
 
     result = _result(scene, strategy, replay, [rows[name] for name in PRESETS if name in rows])
-    if settled.transaction_costs.model == "dynamic":
-        _charge(result, scene)
+    if config.transaction_costs.model == "dynamic":
+        from mrtrade.backtest.cost_comparison import tell_by_model
+
+        tell_by_model(result, scene.bars)
     if replay.account.halt_time_ns is not None:
         halted = from_ns(replay.account.halt_time_ns)
         result.notes["Account"] = f"liquidated and halted at {halted:%Y-%m-%d %H:%M:%S} UTC"
-    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    result.timing.update(
-        finished=datetime.now(UTC).isoformat(timespec="seconds"),
-        wall_s=wall,
-        cpu_s=cpu,
-        events=events,
-        events_per_s=events / wall,
-    )
+    result.timing["events"] = events
     return result
 
 
-def _lying_at(name: str, file: str | None) -> str:
+def time_taken(wall: float, cpu: float, events: int) -> dict[str, Any]:
+    """Return ``Result.timing``, given the two clocks at the beginning."""
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    return {
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "wall_s": wall,
+        "cpu_s": cpu,
+        "events": events,
+        "events_per_s": events / wall,
+    }
+
+
+def lying_at(name: str, file: str | None) -> str:
     """Name of a strategy, with its file replaced if it is one."""
     place, colon, kind = name.partition(":")
     return f"{file}{colon}{kind}" if file and place.endswith(".py") else name
-
-
-def recorded_market(config: BacktestConfig, store: Store) -> tuple[Tape, pd.DataFrame]:
-    """Read what was recorded of the instrument: the tape, and its bars as decisions see them."""
-    from mrtrade.data.tape import find_instrument, load_tape
-    from mrtrade.features.bars import build_bars
-
-    terms = find_instrument(store, config.exchange, config.symbol, **config.instrument_overrides())
-    if terms.inverse and "capital" not in config.model_fields_set:
-        raise ConfigError(
-            f"not given, and its default is meant for dollars: {terms.symbol} pays in "
-            f"{terms.currency}",
-            key="capital",
-            expected=f"the starting equity in {terms.currency}",
-            remedy="give it",
-        )
-    recorded = config.latency.feed == "recorded"
-    # A decision knows nothing at the instant at which it happens.
-    base_ns = max(config.latency.feed_ns, 1) if recorded else None
-    tape = load_tape(store, terms, config.start, config.end, base_latency_ns=base_ns)
-    return tape, build_bars(tape, config.bar_ns, config.latency.feed_ns)
-
-
-def _scene(config: BacktestConfig, store: Store, strategy: Strategy) -> Scene:
-    """Read what is replayed, and compute what the strategy decides on."""
-    from mrtrade.data.funding import funding_rates
-    from mrtrade.features.market import join_perpetual
-
-    tape, bars = recorded_market(config, store)
-    terms = tape.instrument
-    bars = join_perpetual(bars, store, tape, config.latency.feed_ns)
-    rates = funding_rates(store, terms, tape.start_ns, int(to_ns(bars.index)[-1]))
-    if not config.transaction_costs.funding:
-        rates = rates.iloc[:0]
-    return Scene(
-        config=config,
-        terms=terms,
-        tape=tape,
-        bars=bars,
-        features=_features(bars, strategy),
-        rates=_marked(rates, bars["mid"]),
-        max_lots=max_lots(config, terms, bars["mid"].to_numpy(np.float64)),
-    )
-
-
-def _features(bars: pd.DataFrame, strategy: Strategy) -> pd.DataFrame:
-    """Compute what the strategy decides on."""
-    from mrtrade.features import compute
-
-    features = compute(bars, strategy.features)
-    for name, why in features.attrs["reasons"].items():
-        raise ConfigError(f"{type(strategy).__name__} reads {name!r}, which has no value: {why}")
-    return features
-
-
-def _marked(rates: pd.DataFrame, mid: pd.Series[Any]) -> pd.DataFrame:
-    """Put the last mid that was known where no mark price was recorded."""
-    row = np.searchsorted(to_ns(mid.index), to_ns(rates["time"]), side="right") - 1
-    known = mid.ffill().to_numpy(np.float64)[np.maximum(row, 0)]
-    return rates.assign(mark=rates["mark"].where(rates["mark"].notna(), known))
 
 
 def _progress(
@@ -303,22 +283,6 @@ def _result(
     )
 
 
-def _charge(result: Result, scene: Scene) -> None:
-    """Say what the run would have made had it paid what the cost model expects."""
-    from mrtrade.backtest.cost_comparison import compare
-
-    if result.fills.empty:
-        result.stats[BY_MODEL], result.notes[BY_MODEL] = None, "no fills"
-        return
-    compared = compare(result, bars=scene.bars)
-    result.stats[BY_MODEL] = compared.net_model
-    if compared.not_estimated:
-        result.notes[BY_MODEL] = (
-            f"{compared.not_estimated} of {len(result.fills)} fills, for which the model lacks "
-            "something, are charged what they cost by simulation"
-        )
-
-
 def _manifest(scene: Scene, strategy: Strategy, replay: Replay) -> dict[str, Any]:
     config, tape = scene.config, scene.tape
     resolved = config.model_dump(mode="json")
@@ -332,6 +296,8 @@ def _manifest(scene: Scene, strategy: Strategy, replay: Replay) -> dict[str, Any
     elif costs.calibration is not None:
         resolved["transaction_costs"]["calibration"] = str(costs.calibration.absolute())
     resolved["strategy"]["params"] = strategy.params.model_dump(mode="json")
+    if config.strategy.model is not None:
+        resolved["strategy"]["model"] = str(config.strategy.model.absolute())
     data = {
         "fingerprint": _fingerprint(scene),
         "start": f"{from_ns(tape.start_ns):%Y-%m-%d %H:%M:%S} UTC",
@@ -344,7 +310,11 @@ def _manifest(scene: Scene, strategy: Strategy, replay: Replay) -> dict[str, Any
         "replay": dict(replay.counters),
     }
     return manifests.build(
-        resolved, scene.terms.model_dump(mode="json"), data, _own_file(type(strategy))
+        resolved,
+        scene.terms.model_dump(mode="json"),
+        data,
+        _own_file(type(strategy)),
+        scene.model_sha256,
     )
 
 

@@ -2,10 +2,10 @@
 
 The id is a hash of that content and of nothing else. A clock in it would give a rerun another name;
 so the same configuration on the same data with the same build is the same run, in the same folder.
-The paths of the store, of a table of latencies and of a calibration are left out of the id: the
-data are known by their fingerprint, wherever they lie. So is ``strategy_file``, the absolute path
-of a user's strategy, as its content is known by its hash; a rerun from another folder finds it
-there.
+The paths of the store, of a table of latencies, of a calibration of costs and of a model are left
+out of the id: the data are known by their fingerprint, the model by its hash, wherever they lie. So
+is ``strategy_file``, the absolute path of a user's strategy, as its content is known by its hash; a
+rerun from another folder finds it there.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ def build(
     instrument: Mapping[str, Any],
     data: Mapping[str, Any],
     strategy_file: Path | None = None,
+    model_sha256: str | None = None,
 ) -> dict[str, Any]:
     """Make the manifest of a run.
 
@@ -43,13 +44,18 @@ def build(
         What was replayed; its ``fingerprint`` (sha256) enters the id.
     strategy_file
         The source file of a strategy that is not part of the package.
+    model_sha256
+        Of the model that the strategy is told a forecast by.
     """
+    code = code_hashes(strategy_file)
+    if model_sha256 is not None:
+        code["model"] = model_sha256
     manifest: dict[str, Any] = {
         "run_id": "",
         "config": dict(config),
         "instrument": dict(instrument),
         "data": dict(data),
-        "code": code_hashes(strategy_file),
+        "code": code,
         "strategy_file": None if strategy_file is None else str(strategy_file.absolute()),
         "versions": versions(),
         "git_commit": git_commit(Path.cwd()),
@@ -64,6 +70,8 @@ def run_id(manifest: Mapping[str, Any]) -> str:
     content["config"] = {k: v for k, v in manifest["config"].items() if k != "store"}
     latency = {k: v for k, v in content["config"].get("latency", {}).items() if k != "table"}
     content["config"]["latency"] = latency
+    strategy = {k: v for k, v in content["config"].get("strategy", {}).items() if k != "model"}
+    content["config"]["strategy"] = strategy
     if "transaction_costs" in content["config"]:
         costs = content["config"]["transaction_costs"].items()
         content["config"]["transaction_costs"] = {k: v for k, v in costs if k != "calibration"}

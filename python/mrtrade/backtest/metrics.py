@@ -44,15 +44,20 @@ def longest_below_peak(time_ns: npt.NDArray[np.int64], equity: Floats) -> int:
     return int(np.max(np.where(down, time_ns[1:] - time_ns[peak[:-1]], 0), initial=0))
 
 
-def daily_returns(time_ns: npt.NDArray[np.int64], equity: Floats) -> Floats:
-    """Return simple returns over whole periods of 24 hours, counted from the first mark.
+def daily_values(time_ns: npt.NDArray[np.int64], equity: Floats) -> Floats:
+    """Return the equity at the ends of whole periods of 24 hours, and at the first mark before.
 
     The rest of the span after the last whole period is left out.
     """
     if len(equity) == 0:
         return np.empty(0)
     marks = np.arange(time_ns[0], time_ns[-1] + 1, NS_PER_DAY)
-    value = equity[np.searchsorted(time_ns, marks, side="right") - 1]
+    return equity[np.searchsorted(time_ns, marks, side="right") - 1]
+
+
+def daily_returns(time_ns: npt.NDArray[np.int64], equity: Floats) -> Floats:
+    """Return simple returns over the periods of `daily_values`."""
+    value = daily_values(time_ns, equity)
     return np.asarray(np.diff(value) / value[:-1], dtype=np.float64)
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -119,6 +121,29 @@ def markout(result: Result) -> tuple[list[int], dict[str, list[float]]]:
 
 def draw(result: Result) -> list[tuple[str, str]]:
     """All plots of the report: (caption, SVG text)."""
+    parts: tuple[tuple[str, str, float, Callable[..., None]], ...] = (
+        ("Equity, drawdown, price with fills, position", "course", 9.6, _course),
+        ("Cost waterfall and mark-out", "money", 3.4, _money),
+        ("Net profit and fill rate by preset", "answers", 2.2, _answers),
+    )
+    return [
+        (caption, drawn(name, (10.4, height), partial(put, result=result)))
+        for caption, name, height, put in parts
+    ]
+
+
+def drawn(name: str, size: tuple[float, float], put: Callable[[Figure], None]) -> str:
+    """Draw one figure: SVG text.
+
+    Parameters
+    ----------
+    name : str
+        Keeps its ids apart from those of other figures on a page.
+    size : (float, float)
+        Inches.
+    put : callable
+        Draws into the figure.
+    """
     import matplotlib
     from matplotlib.figure import Figure
 
@@ -126,22 +151,12 @@ def draw(result: Result) -> list[tuple[str, str]]:
     with matplotlib.rc_context():
         matplotlib.rcdefaults()  # a user's matplotlibrc would change the bytes
         matplotlib.rcParams.update(style)
-        course = Figure(figsize=(10.4, 9.6), layout="constrained")
-        _course(course, result)
-        money = Figure(figsize=(10.4, 3.4), layout="constrained")
-        _money(money, result)
-        answers = Figure(figsize=(10.4, 2.2), layout="constrained")
-        _answers(answers, result)
-        return [
-            ("Equity, drawdown, price with fills, position", _svg(course, "course")),
-            ("Cost waterfall and mark-out", _svg(money, "money")),
-            ("Net profit and fill rate by preset", _svg(answers, "answers")),
-        ]
+        figure = Figure(figsize=size, layout="constrained")
+        put(figure)
+        return _svg(figure, name)
 
 
 def _course(figure: Figure, result: Result) -> None:
-    dates: Any = import_module("matplotlib.dates")  # has no types
-
     terms = result.instrument
     unit = terms.currency
     equity = result.equity
@@ -176,15 +191,21 @@ def _course(figure: Figure, result: Result) -> None:
     )
     held.set_title("Position")
     held.set_ylabel(terms.size_unit)
+    date_axis(held, time)
+    for axes in (top, price):
+        axes.ticklabel_format(axis="y", useOffset=False)
+
+
+def date_axis(axes: Axes, time: npt.NDArray[np.datetime64]) -> None:
+    """Write dates below axes, if there are any, from the first to the last."""
+    dates: Any = import_module("matplotlib.dates")  # has no types
     if len(time) == 0:
         return
     locator = dates.AutoDateLocator()
-    held.xaxis.set_major_locator(locator)
-    held.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))
     if len(time) > 1:
-        held.set_xlim(time[0], time[-1])
-    for axes in (top, price):
-        axes.ticklabel_format(axis="y", useOffset=False)
+        axes.set_xlim(time[0], time[-1])
 
 
 def _fills(axes: Axes, result: Result) -> str:

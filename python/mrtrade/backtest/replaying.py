@@ -40,6 +40,8 @@ class Scene:
         Funding as `mrtrade.data.funding.funding_rates` returns it.
     max_lots
         Lots of a target of 1.
+    model_sha256
+        Of the model whose forecast is among the features; None: there is none.
     """
 
     config: BacktestConfig
@@ -49,6 +51,7 @@ class Scene:
     features: pd.DataFrame
     rates: pd.DataFrame
     max_lots: int
+    model_sha256: str | None = None
 
     @property
     def times(self) -> Ints:
@@ -106,15 +109,23 @@ def make_replay(scene: Scene, preset: Preset, sample_times: Ints | None = None) 
     return replay
 
 
+def modes(strategy: Strategy, config: BacktestConfig) -> tuple[bool, bool]:
+    """Whether targets other than flat, and flat ones, cross the spread at once."""
+    entry = strategy.entry_mode or config.execution.mode
+    leave = strategy.exit_mode or config.execution.mode
+    return entry == "aggressive", leave == "aggressive"
+
+
 def by_plan(
-    replay: Replay, plan: Decisions, scene: Scene, slices: int
+    replay: Replay, plan: Decisions, strategy: Strategy, scene: Scene, slices: int
 ) -> Iterator[tuple[float, int]]:
     """Replay targets known beforehand; yields (fraction done, events of the slice)."""
     n, execution, times = len(plan.time), scene.config.execution, scene.times
+    entry, leave = modes(strategy, scene.config)
     replay.schedule(
         plan.time,
         plan.lots,
-        np.full(n, execution.mode == "aggressive"),
+        np.where(plan.lots == 0, leave, entry),
         plan.stop_ticks,
         plan.hold_ns,
         np.full(n, execution.timeout_ns, dtype=np.int64),
@@ -133,6 +144,7 @@ def by_strategy(
 
     config, terms, features = scene.config, scene.terms, scene.features
     times = scene.times
+    entry, leave = modes(strategy, config)
     names = list(features.columns)
     rows = features.to_numpy(np.float64)
     bid, ask = (scene.bars[name].to_numpy(np.float64) for name in ("bid", "ask"))
@@ -167,7 +179,7 @@ def by_strategy(
             lots = wanted
             replay.set_target(
                 lots,
-                aggressive=config.execution.mode == "aggressive",
+                aggressive=entry if lots else leave,
                 stop_ticks=int(stop_ticks(stop_bps, price, terms.tick_size)[0]),
                 hold_ns=int(hold_ns(np.array([asked.hold_s]))[0]),
                 timeout_ns=config.execution.timeout_ns,

@@ -11,6 +11,7 @@ from mrtrade.backtest import tables
 from mrtrade.clock import from_ns
 
 if TYPE_CHECKING:
+    from mrtrade.backtest.pair_result import PairResult
     from mrtrade.backtest.result import Result
 
 TRIPS = {
@@ -78,19 +79,24 @@ def html(result: Result) -> str:
         _tiles(result),
         *_plots(result),
         "<div class=pair>",
-        _section("Result", _stats(result)),
+        section("Result", _stats(result)),
         "<div class=stack>",
-        _section("Costs", _costs(result)),
+        section("Costs", _costs(result)),
         _presets(result),
         "</div></div>",
         _trips(result),
-        _section("How this run was made", _made(result)),
+        section("How this run was made", made(result)),
     ]
+    return page(name, body)
+
+
+def page(name: str, body: Iterable[str], css: str = "") -> str:
+    """Put parts of a report on a page; `css` is added to that of all reports."""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width,initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n'
-        f"<title>{escape(name)}</title>\n<style>{CSS}</style></head>\n<body><main>\n"
+        f"<title>{escape(name)}</title>\n<style>{CSS}{css}</style></head>\n<body><main>\n"
         + "\n".join(body)
         + "\n</main></body></html>\n"
     )
@@ -100,14 +106,15 @@ def summary(result: Result) -> str:
     """Key stats and costs as plain HTML tables, for a notebook."""
     key = tables.key_stats(result)
     heading = f"<p><b>{escape(tables.title(result))}</b></p>"
-    return f"{heading}{_table(('', ''), key)}{_costs(result)}{_answers(result)}"
+    return f"{heading}{table(('', ''), key)}{_costs(result)}{_answers(result)}"
 
 
-def _section(heading: str, content: str) -> str:
+def section(heading: str, content: str) -> str:
+    """Return a card with a heading."""
     return f"<section><h2>{escape(heading)}</h2>{content}</section>"
 
 
-def _table(header: Iterable[str], rows: Iterable[Iterable[str]], last: str = "") -> str:
+def table(header: Iterable[str], rows: Iterable[Iterable[str]], last: str = "") -> str:
     """HTML table of text cells; `last` is the class of the last row."""
     head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
     lines = ["".join(f"<td{_tone(cell)}>{escape(cell)}</td>" for cell in row) for row in rows]
@@ -133,17 +140,17 @@ def _tiles(result: Result) -> str:
         "Win rate [%]",
         "Maker share [%]",
     )
-    tiles = []
-    for name in names:
-        label, text = tables.stat(result, name)
-        if result.stats[name] is None:
-            text = result.notes[name]
-        tone = _tone(text)
-        size = ' style="font-size:13px"' if result.stats[name] is None else ""
-        tiles.append(
-            f"<div class=tile><span>{escape(label)}</span><b{tone}{size}>{escape(text)}</b></div>"
-        )
-    return f"<div class=tiles>{''.join(tiles)}</div>"
+    return f"<div class=tiles>{''.join(tile(result, name) for name in names)}</div>"
+
+
+def tile(result: Result | PairResult, name: str) -> str:
+    """Return one of the stats as a tile."""
+    label, text = tables.stat(result, name)
+    if result.stats[name] is None:
+        text = result.notes[name]
+    size = ' style="font-size:13px"' if result.stats[name] is None else ""
+    value = f"<b{_tone(text)}{size}>{escape(text)}</b>"
+    return f"<div class=tile><span>{escape(label)}</span>{value}</div>"
 
 
 def _plots(result: Result) -> list[str]:
@@ -159,7 +166,7 @@ def _plots(result: Result) -> list[str]:
 
 def _stats(result: Result) -> str:
     rows = [tables.stat(result, name) for name in result.stats.index]
-    return _table(("Measure", "Value"), rows)
+    return table(("Measure", "Value"), rows)
 
 
 def _costs(result: Result) -> str:
@@ -170,7 +177,7 @@ def _costs(result: Result) -> str:
         "points are of the turnover.</p>"
     )
     rows = tables.cost_cells(result, more=2)
-    return _table(("Step", result.instrument.currency, "bps"), rows, last="net") + note
+    return table(("Step", result.instrument.currency, "bps"), rows, last="net") + note
 
 
 def _funding(result: Result) -> str:
@@ -186,7 +193,7 @@ def _funding(result: Result) -> str:
 
 
 def _answers(result: Result) -> str:
-    return _table(tables.preset_header(result), tables.preset_cells(result))
+    return table(tables.preset_header(result), tables.preset_cells(result))
 
 
 def _presets(result: Result) -> str:
@@ -198,13 +205,13 @@ def _presets(result: Result) -> str:
         "orders that came to rest, those with a fill. Profit that only the first row shows is not "
         "there to be made. ◂ marks this run.</p>"
     )
-    return _section("What if the queue were longer?", _answers(result) + note)
+    return section("What if the queue were longer?", _answers(result) + note)
 
 
 def _trips(result: Result) -> str:
     trades = result.trades
     if len(trades) == 0:
-        return _section("Round trips", "<p class=note>No position was opened.</p>")
+        return section("Round trips", "<p class=note>No position was opened.</p>")
     columns = {k: v for k, v in TRIPS.items() if k != "funding" or len(result.funding)}
     # A stable sort: rows of equal profit stay in time order, on every platform.
     ranked = trades.sort_values("pnl", ascending=False, kind="stable")
@@ -216,11 +223,11 @@ def _trips(result: Result) -> str:
             (f"Worst {SHOWN_TRIPS}", ranked.tail(SHOWN_TRIPS).iloc[::-1]),
         ]
     return "\n".join(
-        _section(heading, _table(*tables.frame_rows(frame, columns))) for heading, frame in parts
+        section(heading, table(*tables.frame_rows(frame, columns))) for heading, frame in parts
     )
 
 
-def _made(result: Result) -> str:
+def made(result: Result | PairResult) -> str:
     """Show what the run was made from, but for the store's path: that is not the data."""
     about = result.manifest
     config = {k: v for k, v in about["config"].items() if k != "store"}
@@ -233,17 +240,17 @@ def _made(result: Result) -> str:
     }
     return "".join(
         f"<details{' open' if name == 'Configuration' else ''}><summary>{escape(name)}</summary>"
-        f"{_table(('Key', 'Value'), _flat(content))}</details>"
+        f"{table(('Key', 'Value'), flat(content))}</details>"
         for name, content in parts.items()
     )
 
 
-def _flat(content: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+def flat(content: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
     """List a nested mapping as rows of dotted key and value."""
     rows: list[tuple[str, str]] = []
     for key, value in content.items():
         if isinstance(value, dict):
-            rows += _flat(value, f"{prefix}{key}.")
+            rows += flat(value, f"{prefix}{key}.")
         else:
             if key in ("start", "end") and isinstance(value, int):
                 value = f"{from_ns(value):%Y-%m-%d %H:%M:%S.%f} UTC"

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +11,13 @@ import pandas as pd
 
 from mrtrade.backtest import manifest as manifests
 from mrtrade.backtest import presets, tables
+from mrtrade.backtest.folders import (
+    put_back,
+    read_parquet,
+    replace_folder,
+    write_parquet,
+    write_text,
+)
 from mrtrade.backtest.waterfall import Waterfall
 from mrtrade.errors import RunError
 from mrtrade.instruments import Instrument
@@ -24,6 +28,9 @@ if TYPE_CHECKING:
 FRAMES = ("fills", "orders", "equity", "trades", "funding")
 OUTPUTS = (*(f"{name}.parquet" for name in FRAMES), "stats.json", "report.html")
 """Files of a saved result that a rerun must give again, bit by bit."""
+
+OWN_FILES = frozenset({*OUTPUTS, "manifest.json", "timing.json"})
+"""All files of a saved result."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,53 +98,33 @@ class Result:
     def save(self, folder: str | Path) -> Path:
         """Write the tables, the report and the manifest; all of them or nothing.
 
-        The files are written beside the folder and moved into place. An older run in the folder is
-        replaced: it is set aside as ``.old-<name>`` for the moment between two renames, and should
-        the process end just then, `load` or the next `save` puts it back. A folder that holds
-        anything else is left alone.
+        An older run in the folder is replaced, see `mrtrade.backtest.folders.replace_folder`.
 
         Returns
         -------
         pathlib.Path
             The folder.
         """
-        folder = Path(folder)
-        _put_back(folder)
-        _refuse_foreign(folder)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".saving-", dir=folder.parent) as scratch:
-            new = Path(scratch) / "new"
-            new.mkdir()
-            self._write(new)
-            old = _set_aside(folder)
-            if old.exists():  # a save ended after its renames
-                shutil.rmtree(old)
-            if folder.exists():
-                folder.rename(old)
-            try:
-                new.rename(folder)
-            finally:
-                _put_back(folder)
-            if old.exists():
-                shutil.rmtree(old)
-        return folder
+        return replace_folder(Path(folder), self.write, OWN_FILES)
 
-    def _write(self, folder: Path) -> None:
+    def write(self, folder: Path) -> dict[str, str]:
+        """Write the files into a folder; returns the SHA-256 of each of `OUTPUTS`."""
         for name in FRAMES:
-            _write_parquet(getattr(self, name), folder / f"{name}.parquet")
+            write_parquet(getattr(self, name), folder / f"{name}.parquet")
         figures = {
             "stats": self.stats.to_dict(),
             "notes": self.notes,
             "costs": asdict(self.costs),
             "presets": presets.records(self.presets),
         }
-        _write_text(folder / "stats.json", manifests.to_json(figures))
+        write_text(folder / "stats.json", manifests.to_json(figures))
         self.report(folder / "report.html")
         outputs = {name: manifests.sha256(folder / name) for name in OUTPUTS}
-        _write_text(
+        write_text(
             folder / "manifest.json", manifests.to_json({**self.manifest, "outputs": outputs})
         )
-        _write_text(folder / "timing.json", manifests.to_json(self.timing))
+        write_text(folder / "timing.json", manifests.to_json(self.timing))
+        return outputs
 
     @classmethod
     def load(cls, folder: str | Path) -> Result:
@@ -145,13 +132,13 @@ class Result:
         from mrtrade.backtest.runs import read_manifest
 
         folder = Path(folder)
-        _put_back(folder)
+        put_back(folder)
         manifest = read_manifest(folder)
         manifest.pop("outputs", None)
         try:
             figures = json.loads((folder / "stats.json").read_text(encoding="utf-8"))
             timing = json.loads((folder / "timing.json").read_text(encoding="utf-8"))
-            frames = {name: _read_parquet(folder / f"{name}.parquet") for name in FRAMES}
+            frames = {name: read_parquet(folder / f"{name}.parquet") for name in FRAMES}
         except (OSError, ValueError) as error:
             raise RunError(
                 f"not a complete run: {error}", file=folder, remedy="run the backtest again"
@@ -176,53 +163,3 @@ class Result:
         from mrtrade.backtest.report import summary
 
         return summary(self)
-
-
-def _set_aside(folder: Path) -> Path:
-    """Where an older run lies while a new one takes its place."""
-    return folder.with_name(f".old-{folder.name}")
-
-
-def _put_back(folder: Path) -> None:
-    """Put an older run back that no new one has replaced."""
-    old = _set_aside(folder)
-    if old.exists() and not folder.exists():
-        old.rename(folder)
-
-
-def _refuse_foreign(folder: Path) -> None:
-    """Raise if replacing the folder would delete anything that is not a run's own file."""
-    if not folder.exists():
-        return
-    own = {*OUTPUTS, "manifest.json", "timing.json"}
-    foreign = sorted(set(os.listdir(folder)) - own) if folder.is_dir() else [folder.name]
-    if foreign:
-        raise RunError(
-            "would be replaced, but it is not a run's own",
-            file=folder / foreign[0] if folder.is_dir() else folder,
-            remedy="save the run in a folder of its own",
-        )
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8", newline="\n")
-
-
-def _write_parquet(frame: pd.DataFrame, path: Path) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    if frame.index.name is not None:
-        frame = frame.reset_index()
-    # Without pandas' own metadata: it names the pandas version, which is not the data's affair.
-    table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
-    pq.write_table(table, path, compression="zstd")
-
-
-def _read_parquet(path: Path) -> pd.DataFrame:
-    import pyarrow.parquet as pq
-
-    # ParquetFile, not read_table: a path such as exchange=x/ must not add columns.
-    with pq.ParquetFile(path) as file:
-        frame: pd.DataFrame = file.read().to_pandas()
-    return frame

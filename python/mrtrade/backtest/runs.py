@@ -17,10 +17,11 @@ from mrtrade.errors import RunError
 from mrtrade.instruments import Instrument
 
 if TYPE_CHECKING:
+    from mrtrade.backtest.pair_result import PairResult
     from mrtrade.backtest.result import Result
 
 
-def save_run(result: Result, folder: str | Path = "runs") -> Path:
+def save_run(result: Result | PairResult, folder: str | Path = "runs") -> Path:
     """Save a result under its run id, replacing an earlier copy of the same run.
 
     Returns
@@ -63,7 +64,7 @@ def list_runs(folder: str | Path = "runs") -> list[dict[str, Any]]:
     return sorted(runs, key=lambda run: str(run["finished"]), reverse=True)
 
 
-def rerun(run_dir: str | Path) -> Result:
+def rerun(run_dir: str | Path) -> Result | PairResult:
     """Compute a saved run again from its manifest and compare every file with it, bit by bit.
 
     Parameters
@@ -73,7 +74,7 @@ def rerun(run_dir: str | Path) -> Result:
 
     Returns
     -------
-    Result
+    Result or PairResult
         The new result, equal to the saved one.
 
     Raises
@@ -83,6 +84,7 @@ def rerun(run_dir: str | Path) -> Result:
         message names it and what changed since: data, versions or code.
     """
     from mrtrade.backtest.engine import run
+    from mrtrade.backtest.pair import run_pair
 
     run_dir = Path(run_dir)
     old = read_manifest(run_dir)
@@ -97,7 +99,8 @@ def rerun(run_dir: str | Path) -> Result:
                 expected=f"sha256 {digest}",
                 remedy="restore it, or run the backtest again",
             )
-    result = run(old["config"], strategy_file=old.get("strategy_file"))
+    again = run_pair if old["config"].get("hedge") else run
+    result = again(old["config"], strategy_file=old.get("strategy_file"))
     with tempfile.TemporaryDirectory() as folder:
         new = read_manifest(result.save(Path(folder) / "again"))
     differing = sorted(

@@ -11,6 +11,7 @@ from mrtrade.config import QueueConfig
 if TYPE_CHECKING:
     from rich.console import Group
 
+    from mrtrade.backtest.pair_result import PairResult
     from mrtrade.backtest.result import Result
 
 KEY_STATS = (
@@ -31,7 +32,7 @@ KEY_STATS = (
 )
 
 
-def stat(result: Result, name: str) -> tuple[str, str]:
+def stat(result: Result | PairResult, name: str) -> tuple[str, str]:
     """Label and text of one of the stats: unit written out, or the reason why it is not shown."""
     label, _, unit = name.partition(" [")
     unit = unit.rstrip("]")

@@ -64,27 +64,65 @@ def decisions(
     tick_size
         Price units.
     """
-    from mrtrade.strategies.base import Target
-
-    share = targets["target"].to_numpy(np.float64)
-    stop_bps = targets["stop_bps"].to_numpy(np.float64)
-    hold_s = targets["hold_s"].to_numpy(np.float64)
-    wrong = np.flatnonzero((np.abs(share) > 1.0) | (stop_bps < 0.0) | (hold_s < 0.0))
-    if len(wrong):
-        at = wrong[0]
-        raise bad_target(targets.index[at], Target(share[at], stop_bps[at], hold_s[at]))
-    latest = np.maximum.accumulate(np.where(np.isnan(share), -1, np.arange(len(share))))
-    asked = np.maximum(latest, 0)
-    price = mid.ffill().to_numpy(np.float64)
-    withheld = (latest < 0) | held_back(stop_bps[asked], price)
-    lots = np.where(withheld, 0.0, np.rint(share[asked] * max_lots)).astype(np.int64)
+    asked = asked_for(targets, mid)
+    lots = np.rint(asked.share * max_lots).astype(np.int64)
     row = np.flatnonzero(np.diff(lots, prepend=0) != 0)
     return Decisions(
         time=to_ns(targets.index)[row],
         lots=lots[row],
-        stop_ticks=stop_ticks(stop_bps[asked[row]], price[row], tick_size),
-        hold_ns=hold_ns(hold_s[asked[row]]),
+        stop_ticks=stop_ticks(asked.stop_bps[row], asked.mid[row], tick_size),
+        hold_ns=hold_ns(asked.hold_s[row]),
     )
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is wanted at each row, with nothing left open.
+
+    Attributes
+    ----------
+    share
+        -1..1; 0 before the first target, and while a stop cannot be placed.
+    stop_bps, hold_s
+        Of the row that asked for it; NaN: none.
+    mid
+        The last that was known, price units; NaN before the first.
+    """
+
+    share: Floats
+    stop_bps: Floats
+    hold_s: Floats
+    mid: Floats
+
+
+def asked_for(targets: pd.DataFrame, mid: pd.Series[Any]) -> Asked:
+    """Check a frame of targets and carry them forward, see `decisions`."""
+    refuse_bad(targets)
+    share = targets["target"].to_numpy(np.float64)
+    stop_bps = targets["stop_bps"].to_numpy(np.float64)
+    hold_s = targets["hold_s"].to_numpy(np.float64)
+    latest = np.maximum.accumulate(np.where(np.isnan(share), -1, np.arange(len(share))))
+    source = np.maximum(latest, 0)
+    price = mid.ffill().to_numpy(np.float64)
+    withheld = (latest < 0) | held_back(stop_bps[source], price)
+    return Asked(
+        share=np.where(withheld, 0.0, share[source]),
+        stop_bps=stop_bps[source],
+        hold_s=hold_s[source],
+        mid=price,
+    )
+
+
+def refuse_bad(targets: pd.DataFrame) -> None:
+    """Raise if any target asks for more than it may."""
+    from mrtrade.strategies.base import Target
+
+    names = ("target", "stop_bps", "hold_s")
+    share, stop_bps, hold_s = (targets[name].to_numpy(np.float64) for name in names)
+    wrong = np.flatnonzero((np.abs(share) > 1.0) | (stop_bps < 0.0) | (hold_s < 0.0))
+    if len(wrong):
+        at = wrong[0]
+        raise bad_target(targets.index[at], Target(share[at], stop_bps[at], hold_s[at]))
 
 
 def bad_target(when: pd.Timestamp, asked: Target) -> RunError:

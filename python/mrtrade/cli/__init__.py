@@ -18,11 +18,16 @@ from mrtrade.cli import (
     download,
     features,
     fills,
+    gate,
     ingest,
     migrate_questdb,
+    models,
+    poc,
     runs,
     sql,
+    strategies,
     validate,
+    walk_forward,
 )
 from mrtrade.errors import ConfigError, DataError, MrTradeError, SourceError, StoreError
 
@@ -34,8 +39,9 @@ Exit codes:
   1  failed: an unexpected error, a run that is not possible or not bit-equal
   2  usage: wrong arguments or configuration
   3  data: invalid, damaged or missing
-  4  reserved: a validation gate failed
-  5  reserved: halted by a risk limit"""
+  4  reserved
+  5  reserved: halted by a risk limit
+Those of `poc` and `gate` are those of a verdict: 0 GO, 1 NO-GO, 2 not judged."""
 
 app = typer.Typer(
     help="From recorded order books to a backtest report.",
@@ -54,11 +60,18 @@ app.command(short_help="List the rows that were refused, and why.")(validate.qua
 app.command(short_help="Copy a QuestDB into the store.")(migrate_questdb.migrate_questdb)
 app.command()(sql.sql)
 app.command(short_help="Run a backtest.")(backtest.backtest)
+app.command(short_help="Gate 0: a week of one symbol to a verdict.")(poc.poc)
 app.command(short_help="Compute a saved run again, compare it bit by bit.")(runs.rerun)
 app.command()(runs.runs)
+app.command(short_help="Choose and train on the past, trade what follows.")(
+    walk_forward.walk_forward
+)
 app.add_typer(features.app, name="features", short_help="Compute, examine and check features.")
+app.add_typer(strategies.app, name="strategies", short_help="What strategies there are.")
 app.add_typer(db.app, name="db")
+app.add_typer(models.app, name="models", short_help="Saved models and their stages.")
 app.add_typer(fills.app, name="fills", short_help="How far simulated fills can be trusted.")
+app.add_typer(gate.app, name="gate", short_help="GO, NO-GO or NOT JUDGED, by recorded criteria.")
 
 
 @app.callback()

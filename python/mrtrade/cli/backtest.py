@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from mrtrade.backtest import Result
+    from mrtrade.backtest import PairResult, Result
     from mrtrade.config import BacktestConfig
 
 
@@ -23,7 +23,7 @@ def backtest(
     symbol: Annotated[str | None, typer.Option(help="Such as BTC/USDT-PERP.")] = None,
     strategy: Annotated[
         str | None,
-        typer.Option(help="statistical, microstructure, module:Class or file.py[:Class]."),
+        typer.Option(help="A name, as `mrtrade strategies list`, module:Class or file.py[:Class]."),
     ] = None,
     start: Annotated[str | None, typer.Option(help="From this time, UTC.")] = None,
     end: Annotated[str | None, typer.Option(help="Up to this time, UTC.")] = None,
@@ -90,15 +90,15 @@ def _setting(text: str) -> tuple[str, Any]:
         raise typer.BadParameter(f"the value of {text!r} is not YAML", param_hint="--set") from None
 
 
-def run_and_save(config: BacktestConfig, runs: Path) -> Result:
-    """Run a backtest with progress, save it and show its table."""
-    from mrtrade.backtest import run, save_run
+def run_and_save(config: BacktestConfig, runs: Path) -> Result | PairResult:
+    """Run a backtest with progress, of two legs if there is a hedge; save it, show its table."""
+    from mrtrade.backtest import run, run_pair, save_run
     from mrtrade.cli.console import RunProgress, make_console, refuse_unwritable
 
     refuse_unwritable(runs, folder=True)
     console = make_console()
     with RunProgress(console, "backtest", config.capital) as progress:
-        result = run(config, progress)
+        result = (run if config.hedge is None else run_pair)(config, progress)
     console.print(result)  # before the report: its plots take longer than the run
     folder = save_run(result, runs)
     timing = result.timing

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 EXCHANGE, SYMBOL = "SYNTHETIC", "BTC/USDT"
 
+#: Those that one spot market is enough for.
+SHOWN = ("statistical", "microstructure")
+
 #: A fair value that strays some 5 bps and comes back fast enough to be told from a random walk
 #: within the strategies' default windows.
 FAIR_SD_TICKS, HALF_LIFE_S = 300.0, 10.0
@@ -31,7 +34,6 @@ def demo(
     from mrtrade.cli.ingest import bring_in
     from mrtrade.config import load_config
     from mrtrade.data.synthetic import write_lake
-    from mrtrade.strategies import STRATEGIES
 
     refuse_unwritable(folder, folder=True)
     console = make_console()
@@ -41,7 +43,7 @@ def demo(
     report, seconds = bring_in(folder / "lake", folder / "store", console)
     console.print(f"ingest  {report}, in {seconds:.1f} s", soft_wrap=True)
     results: dict[str, tuple[Result, Path]] = {}
-    for name in STRATEGIES:
+    for name in SHOWN:
         config = load_config(
             {
                 "store": folder / "store",

@@ -1,6 +1,7 @@
 """Causal features on a grid of bars: one register, one computation for batch and stream."""
 
 from mrtrade.features import (  # register
+    basis,  # after those it builds on
     cross_asset,
     derived,
     funding,
@@ -27,6 +28,7 @@ __all__ = [
     "FeatureCorrelations",
     "FeatureStream",
     "analyze_feature_correlations",
+    "basis",
     "column",
     "compute",
     "cross_asset",

@@ -140,7 +140,7 @@ def _drift(x: Array, cut: int, rng: np.random.Generator) -> dict[str, float]:
     x = x[ok]
     if min(n, m) < LEAST or x.min() == x.max():
         return dict.fromkeys(("psi", "psi_null", "ks", "ks_p"), np.nan)
-    length = _block(x)
+    length = _block(x, n)
     blocks = len(x) // length
     fine = np.searchsorted(_edges(x, GRID), x)
     coarse = np.searchsorted(_edges(x[:n], BINS), x)
@@ -170,10 +170,16 @@ def _drift(x: Array, cut: int, rng: np.random.Generator) -> dict[str, float]:
     return {"psi": float(psi), "psi_null": psi_null, "ks": float(ks), "ks_p": p}
 
 
-def _block(x: Array) -> int:
-    """Return the length of the blocks to shuffle, values."""
+def _block(x: Array, n: int) -> int:
+    """Return the length of the blocks to shuffle, values; the first period has n of them."""
     thin = -(-len(x) // THINNED)
     ranks = pd.Series(x[::thin]).rank().to_numpy()
+    # About the mean of its period: a drift of the level is no memory, and would make the blocks so
+    # long that just the largest drifts are never called.
+    first = -(-n // thin)
+    ranks = np.r_[ranks[:first] - ranks[:first].mean(), ranks[first:] - ranks[first:].mean()]
+    if np.abs(ranks).max() < 0.5:  # one value in each
+        return len(x)
     best = need("arch.bootstrap").optimal_block_length(ranks)["circular"].iloc[0]
     if not np.isfinite(best):
         return len(x)

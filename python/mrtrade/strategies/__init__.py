@@ -1,13 +1,18 @@
 """Strategies: rules on features that give target positions."""
 
-from mrtrade.strategies.base import Context, Rules, Strategy, StrategyParams, Target
-from mrtrade.strategies.lookup import STRATEGIES, find_strategy, make_strategy
+from mrtrade.strategies.base import FORECAST, Context, Rules, Strategy, StrategyParams, Target
+from mrtrade.strategies.forecast import Forecast
+from mrtrade.strategies.funding import FundingArbitrage
+from mrtrade.strategies.lookup import STRATEGIES, find_strategy, installed, make_strategy
 from mrtrade.strategies.microstructure import MicrostructureMeanReversion
 from mrtrade.strategies.statistical import StatisticalMeanReversion
 
 __all__ = [
+    "FORECAST",
     "STRATEGIES",
     "Context",
+    "Forecast",
+    "FundingArbitrage",
     "MicrostructureMeanReversion",
     "Rules",
     "StatisticalMeanReversion",
@@ -15,5 +20,6 @@ __all__ = [
     "StrategyParams",
     "Target",
     "find_strategy",
+    "installed",
     "make_strategy",
 ]

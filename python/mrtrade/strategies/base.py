@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,11 @@ from mrtrade.errors import ConfigError
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 Row = Mapping[str, Array]
+Mode = Literal["passive", "aggressive"]
+
+FORECAST = "forecast_bps"
+"""Name of a model's forecast among a strategy's features. It is not in the register: whoever runs
+the strategy puts the column there (log return over the model's horizon, bps)."""
 
 
 class StrategyParams(BaseModel):
@@ -109,13 +114,23 @@ class Strategy:
     Parameters
     ----------
     params : Params or Mapping, optional
-        Defaults where nothing is given.
+        Defaults where nothing is given. A mapping may name one of `presets` under ``preset``: its
+        values then stand for the defaults.
 
     Attributes
     ----------
     features : tuple of str
-        Features that `rules` reads, see :mod:`mrtrade.features`. A class attribute, or a property
-        where they hang on the parameters.
+        Features that `rules` reads, see :mod:`mrtrade.features`. A class attribute, or set where
+        they hang on the parameters. ``forecast_bps`` among them is a model's forecast, which
+        whoever runs the strategy supplies.
+    legs : tuple of str
+        What a target is held in. Of two legs a target t holds t of the first and -t of the second,
+        in the same base units.
+    entry_mode, exit_mode : {"passive", "aggressive"} or None
+        How targets other than flat, and flat ones, become orders; None: as the configuration says.
+        Stops and holding limits cross the spread always.
+    presets : Mapping
+        Sets of parameters by name, as for bars of another length.
 
     Notes
     -----
@@ -141,9 +156,15 @@ class Strategy:
         """No parameters."""
 
     features: tuple[str, ...] = ()
+    legs: tuple[str, ...] = ("instrument",)
+    entry_mode: Mode | None = None
+    exit_mode: Mode | None = None
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     def __init__(self, params: BaseModel | Mapping[str, Any] | None = None) -> None:
         given = params.model_dump() if isinstance(params, BaseModel) else dict(params or {})
+        if self.presets and "preset" in given:
+            given = _preset(type(self), given.pop("preset")) | given
         try:
             self.params: Any = self.Params.model_validate(given)
         except ValidationError as error:
@@ -230,6 +251,18 @@ def _held_side(rules: Rules) -> npt.NDArray[np.int8]:
     is_long = (long > short) & (_latest(rules.exit_long) <= long)
     is_short = (short > long) & (_latest(rules.exit_short) <= short)
     return is_long.astype(np.int8) - is_short.astype(np.int8)
+
+
+def _preset(strategy: type[Strategy], name: Any) -> dict[str, Any]:
+    """Return the parameters of a preset."""
+    if name not in strategy.presets:
+        raise ConfigError(
+            f"{strategy.__name__} has no preset {name!r}",
+            key="preset",
+            expected=f"one of {', '.join(strategy.presets)}",
+            remedy="leave it out for the defaults",
+        )
+    return dict(strategy.presets[name])
 
 
 def _explain(strategy: type[Strategy], error: ValidationError) -> str:

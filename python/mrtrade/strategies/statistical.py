@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import Field, model_validator
 
-from mrtrade.strategies.base import Row, Rules, Strategy, StrategyParams
+from mrtrade.strategies.base import Row, Rules, Strategy
+from mrtrade.strategies.reversion import (
+    ReversionParams,
+    agrees,
+    broken,
+    calm,
+    share_of,
+    shared_features,
+)
 
 
 class StatisticalMeanReversion(Strategy):
@@ -16,28 +24,35 @@ class StatisticalMeanReversion(Strategy):
 
     Enters against the mid when its z-score is at `entry_z` or beyond, the half-life is within its
     bounds (it is NaN where reversion cannot be told from a random walk: no entry), volatility is
-    not waking and the expected reversion pays for fees and spread. Leaves when the z-score is back
-    at `exit_z`, when volatility breaks out, after `hold_half_lives` half-lives, or at a stop of
-    `stop_reversions` times the expected reversion. Full size up to `target_vol`, less above it.
+    not waking, the regime is calm and the expected reversion pays for fees and spread. Leaves when
+    the z-score is back at `exit_z`, when volatility or the regime breaks, after `hold_half_lives`
+    half-lives, or at a stop of `stop_reversions` times the expected reversion. Regime, size, stop
+    and limit are those of `mrtrade.strategies.reversion`.
+
+    The expected reversion is the way from the mid to where its z-score would be `exit_z`, in bps.
+
+    Notes
+    -----
+    The defaults suit bars of one second. Preset ``minutes`` suits 5-minute candles: half-lives of
+    15 to 240 minutes, entries at 1.5. Candles have no spread: their caller puts the column
+    ``spread_mean_bps`` beside the features, as an assumption, or `min_spreads` is 0 and the spread
+    is part of `cost_bps`.
     """
 
-    class Params(StrategyParams):
+    class Params(ReversionParams):
         """Windows are in bars; the defaults suit bars of one second."""
 
         lookback: int = Field(120, ge=2, description="window of mean and z-score, bars")
         entry_z: float = Field(2.0, gt=0, description="enter at this z-score")
         exit_z: float = Field(0.0, ge=0, description="leave at this z-score, on the entry's side")
-        half_life_window: int = Field(300, ge=3, description="window of the half-life, bars")
+        half_life_window: int = Field(300, ge=20, description="window of the half-life, bars")
         min_half_life_s: float = Field(1.0, ge=0, description="shortest tradable half-life, s")
         max_half_life_s: float = Field(120.0, gt=0, description="longest tradable half-life, s")
-        hold_half_lives: float = Field(3.0, gt=0, description="holding limit, half-lives")
-        stop_reversions: float = Field(2.0, gt=0, description="stop, expected reversions")
-        cost_bps: float = Field(4.0, ge=0, description="fees of a round trip, bps")
-        min_spreads: float = Field(1.0, ge=0, description="reversion to expect above it, spreads")
-        vol_window: int = Field(15, ge=2, description="short window of volatility, bars")
+        min_spreads: float = Field(
+            1.0, ge=0, description="reversion to expect above costs, spreads; 0: none is read"
+        )
         max_vol_ratio: float = Field(1.5, gt=0, description="no entry above this vol_ratio")
         kill_vol_ratio: float = Field(2.5, gt=0, description="leave above this vol_ratio")
-        target_vol: float = Field(0.5, gt=0, description="full size up to it, 1/sqrt(year)")
 
         @model_validator(mode="after")
         def _ordered(self) -> StatisticalMeanReversion.Params:
@@ -50,37 +65,54 @@ class StatisticalMeanReversion(Strategy):
             return self
 
     params: Params
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "minutes": {
+            "lookback": 96,
+            "entry_z": 1.5,
+            "half_life_window": 288,  # a half-life is seen up to a sixth of it: 240 minutes
+            "min_half_life_s": 900.0,
+            "max_half_life_s": 14_400.0,
+            "target_half_life_s": 3_600.0,
+            "cost_bps": 8.0,
+            "vol_window": 12,
+            "adx_window": 14,
+        }
+    }
 
     def __init__(self, params: Params | Mapping[str, Any] | None = None) -> None:
         super().__init__(params)
         p = self.params
+        self.entry_mode, self.exit_mode = p.entry_mode, p.exit_mode
         self.features = (
             f"zscore_{p.lookback}",
             f"sma_dev_bps_{p.lookback}",
             f"half_life_{p.half_life_window}",
             f"vol_ratio_{p.vol_window}",
             f"realized_vol_{p.vol_window}",
-            "spread_mean_bps",
+            *(("spread_mean_bps",) if p.min_spreads else ()),
+            *shared_features(p),
         )
 
     def rules(self, row: Row) -> Rules:
         """State entries, exits and terms, see the class."""
         p = self.params
-        z, deviation, half_life, vol_ratio, vol, spread = (row[name] for name in self.features)
+        z, deviation, half_life, vol_ratio, vol = (row[name] for name in self.features[:5])
+        spread = row["spread_mean_bps"] if p.min_spreads else 0.0
         reversion = np.abs(deviation) * (1.0 - p.exit_z / np.abs(z))  # down to the exit, bps
         allowed = (
             (half_life >= p.min_half_life_s)
             & (half_life <= p.max_half_life_s)
             & (vol_ratio <= p.max_vol_ratio)
             & (reversion >= p.cost_bps + p.min_spreads * spread)
+            & calm(row, p)
         )
-        kill = vol_ratio > p.kill_vol_ratio
+        kill = (vol_ratio > p.kill_vol_ratio) | broken(row, p)
         return Rules(
-            enter_long=allowed & (z <= -p.entry_z),
-            enter_short=allowed & (z >= p.entry_z),
+            enter_long=allowed & (z <= -p.entry_z) & agrees(row, p, 1),
+            enter_short=allowed & (z >= p.entry_z) & agrees(row, p, -1),
             exit_long=kill | (z >= -p.exit_z),
             exit_short=kill | (z <= p.exit_z),
-            size=p.target_vol / vol,
+            size=share_of(p, vol, half_life),
             stop_bps=p.stop_reversions * reversion,
             hold_s=p.hold_half_lives * half_life,
         )

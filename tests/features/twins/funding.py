@@ -1,6 +1,7 @@
 import numpy as np
 
 from . import twin
+from .mean_reversion import ar1
 
 YEAR_S = 365 * 86400
 
@@ -86,6 +87,23 @@ def mark_dev_bps(bars, n):
 @twin("basis_z")
 def basis_z(bars, n):
     return z(basis(bars), n)
+
+
+@twin("basis_dev_bps")
+def basis_dev_bps(bars, n):
+    return basis(bars) - basis(bars).rolling(n).mean()
+
+
+@twin("basis_half_life")
+def basis_half_life(bars, n):
+    fit, passed = ar1(bars.assign(mid=basis(bars)), n)
+    return -np.log(2) / np.log(fit["phi"].where(passed)) * fit["seconds"]
+
+
+@twin("basis_vol")
+def basis_vol(bars, n):
+    moved = (1e-4 * basis(bars)).diff() ** 2
+    return np.sqrt(moved.rolling(n).mean() * YEAR_S / bar_s(bars).rolling(n).mean())
 
 
 @twin("basis_change_bps")

@@ -1,0 +1,401 @@
+"""Where targets on bars are filled: at opens, mids and stops, trade by trade."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from mrtrade.backtest.targets import Asked, hold_ns
+from mrtrade.clock import to_ns
+from mrtrade.errors import DataError
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+REASONS = ("target", "stop", "hold")
+"""Why a fill happened, by its code."""
+TARGET, STOP, HOLD = range(3)
+
+
+@dataclass(frozen=True)
+class Prices:
+    """Prices of the bars of one leg or two, and when they stand.
+
+    Attributes
+    ----------
+    end, start : ndarray of int64
+        Of each bar, ns; the open stands at its start, the mid at its end.
+    opens, mids : tuple of ndarray
+        Of each leg; NaN where there is none, in any leg.
+    low, high : ndarray
+        Extremes of the first leg, those of them that are known; for two legs NaN, as the extremes
+        of two prices do not happen at one time.
+    """
+
+    end: Ints
+    start: Ints
+    opens: tuple[Floats, ...]
+    mids: tuple[Floats, ...]
+    low: Floats
+    high: Floats
+
+    @property
+    def marks(self) -> tuple[Floats, ...]:
+        """Last price known at the end of each bar, of each leg; NaN before there is any."""
+        return tuple(
+            carried(np.where(np.isnan(mid), first, mid))
+            for mid, first in zip(self.mids, self.opens, strict=True)
+        )
+
+
+def prices_of(bars: pd.DataFrame, second: pd.DataFrame | None, interval_ns: int | None) -> Prices:
+    """Take the prices out of bars.
+
+    Parameters
+    ----------
+    bars, second
+        ``mid``; ``mid_open``, ``mid_high``, ``mid_low`` where there are. On the same index.
+    interval_ns
+        Length of a bar: after a gap its open stands this long before its end. None: what
+        ``bars.attrs`` says, else every bar begins where the one before ended.
+
+    Raises
+    ------
+    DataError
+        If there is no ``mid``, a price is not positive, times do not rise, or the two differ.
+    """
+    end = to_ns(bars.index)
+    if len(wrong := np.flatnonzero(np.diff(end) <= 0)):
+        raise DataError("bars are not in order of time", row=int(wrong[0]) + 1, remedy="sort them")
+    step = interval_ns or bars.attrs.get("interval_ns")
+    start = np.concatenate((end[:1], end[:-1]))
+    if step:
+        start = np.maximum(start, end - int(step))
+    legs = [bars] if second is None else [bars, second]
+    if second is not None:
+        _same_times(end, to_ns(second.index))
+    mids = [_column(leg, "mid") for leg in legs]
+    opens = [_column(leg, "mid_open") for leg in legs]
+    if second is None:
+        extremes = [_column(bars, name) for name in ("mid_low", "mid_high")]
+        low = np.fmin(np.fmin(extremes[0], mids[0]), opens[0])
+        high = np.fmax(np.fmax(extremes[1], mids[0]), opens[0])
+    else:
+        low = high = np.full(len(end), np.nan)
+        for pair in (mids, opens):  # both legs are traded, or none
+            missing = np.isnan(pair[0]) | np.isnan(pair[1])
+            pair[:] = [np.where(missing, np.nan, one) for one in pair]
+    return Prices(end, start, tuple(opens), tuple(mids), low, high)
+
+
+def _same_times(end: Ints, other: Ints) -> None:
+    if len(end) == len(other) and np.array_equal(end, other):
+        return
+    both = min(len(end), len(other))
+    differ = np.flatnonzero(end[:both] != other[:both])
+    raise DataError(
+        "the bars of the two legs do not stand at the same times",
+        row=int(differ[0]) if len(differ) else both,
+        expected="one index for both",
+        remedy="reindex the second leg to the first; rows without prices are not traded",
+    )
+
+
+def _column(bars: pd.DataFrame, name: str) -> Floats:
+    if name not in bars:
+        if name == "mid":
+            raise DataError("bars without 'mid'", expected="a price at the end of each bar")
+        return np.full(len(bars), np.nan)
+    price = bars[name].to_numpy(np.float64)
+    if len(wrong := np.flatnonzero((price <= 0.0) | np.isinf(price))):
+        raise DataError(
+            "not a price",
+            key=name,
+            row=int(wrong[0]),
+            value=float(price[wrong[0]]),
+            expected="a positive number, or NaN where there is none",
+        )
+    return price
+
+
+@dataclass(frozen=True)
+class Fills:
+    """Changes of the position, in order of time.
+
+    Attributes
+    ----------
+    row : ndarray of int64
+        Bar in which each happened.
+    time : ndarray of int64
+        When, ns; a stop within a bar counts just before its end.
+    decided : ndarray of int64
+        Bar at whose end it was decided; of stops and holding limits the bar before.
+    share : ndarray
+        Held afterwards, -1..1 of the largest position.
+    quantity, price : tuple of ndarray
+        Of each leg: held afterwards, in units of the largest position per price, and paid.
+    reason : ndarray of int64
+        Code of `REASONS`.
+    """
+
+    row: Ints
+    time: Ints
+    decided: Ints
+    share: Floats
+    quantity: tuple[Floats, ...]
+    price: tuple[Floats, ...]
+    reason: Ints
+
+
+def walk(prices: Prices, asked: Asked) -> Fills:
+    """Follow targets through the bars, see `mrtrade.backtest.bar_run.run_bars`."""
+    return (_OneLeg if len(prices.mids) == 1 else _TwoLegs)(prices).follow(asked)
+
+
+class _Walk:
+    """The position on its way through the bars: one step for each change of target."""
+
+    def __init__(self, prices: Prices) -> None:
+        self.prices = prices
+        self.legs = range(len(prices.mids))
+        self.rows = len(prices.end)
+        self.opened = ~np.isnan(prices.opens[0])
+        self.closed = ~np.isnan(prices.mids[0])
+        self.next = _next_row(self.opened | self.closed)
+        self.log: list[tuple[Any, ...]] = []
+        self.share = 0.0
+        self.held = [0.0 for _ in self.legs]
+        self.entry = [0.0 for _ in self.legs]
+        self.entered = 0  # ns
+        self.barred = 0.0
+        self.closed_row = 0
+
+    def follow(self, asked: Asked) -> Fills:
+        share = asked.share
+        at = np.flatnonzero(np.diff(share, prepend=0.0) != 0.0)
+        fill_row = self.next[at + 1]
+        stops = 1e-4 * asked.stop_bps[at] * self._stop_unit(asked.mid[at])
+        steps = zip(
+            at.tolist(),
+            share[at].tolist(),
+            stops.tolist(),
+            hold_ns(asked.hold_s[at]).tolist(),
+            fill_row.tolist(),
+            np.append(fill_row, self.rows)[1:].tolist(),
+            strict=True,
+        )
+        for decided, wanted, stop, hold, row, until in steps:
+            # One that was overtaken counts only if it came after the position was closed.
+            if self.barred * wanted <= 0.0 and (row < until or decided >= self.closed_row):
+                self.barred = 0.0
+            if row >= until or self.barred:
+                continue  # overtaken by the next target before there was a price, or kept out
+            begins = self._take(decided, wanted, stop, hold, row)
+            if self.share:
+                self._leave(stop, hold, begins, until)
+        return self._fills()
+
+    def _take(self, decided: int, wanted: float, stop: float, hold: int, row: int) -> int:
+        """Trade to a target in a row that has a price; returns the first row of its life."""
+        opened = bool(self.opened[row])
+        prices, times = (
+            (self.prices.opens, self.prices.start)
+            if opened
+            else (self.prices.mids, self.prices.end)
+        )
+        price = [float(leg[row]) for leg in prices]
+        time = int(times[row])
+        if wanted * self.share > 0.0:
+            # The new terms hold for a position that goes on, which may end it here and now.
+            over = HOLD if hold and time >= self.entered + hold else None
+            if over is None and self._loss(price) >= stop:
+                over = STOP
+            if over is not None:
+                self._close(row, time, price, over)
+                return row
+        if wanted != self.share:
+            self._trade(row, time, decided, wanted, price, TARGET)
+        return row if opened else row + 1
+
+    def _leave(self, stop: float, hold: int, begins: int, until: int) -> None:
+        """Close the position where its stop or its holding limit comes before the next target."""
+        stopped = self._stop_row(stop, begins, until + self._moves_before_mid(until))
+        over, at_open = self._hold_row(self.entered + hold) if hold else (self.rows, False)
+        if over >= until:
+            over = self.rows
+        if stopped < over or (stopped == over < self.rows and not at_open):
+            time, price = self._stop_fill(stop, stopped, begins)
+            self._close(stopped, time, price, STOP)
+        elif over < self.rows:
+            prices, times = (
+                (self.prices.opens, self.prices.start)
+                if at_open
+                else (self.prices.mids, self.prices.end)
+            )
+            self._close(over, int(times[over]), [float(leg[over]) for leg in prices], HOLD)
+
+    def _hold_row(self, expires: int) -> tuple[int, bool]:
+        """First row with a price at or after a time, and whether that is its open."""
+        row = int(self.prices.end.searchsorted(expires))
+        if row >= self.rows:
+            return self.rows, False
+        if self.opened[row] and self.prices.start[row] >= expires:
+            return row, True
+        if self.closed[row]:
+            return row, False
+        row = int(self.next[row + 1])
+        return row, row < self.rows and bool(self.opened[row])
+
+    def _close(self, row: int, time: int, price: list[float], reason: int) -> None:
+        self.barred, self.closed_row = self.share, row
+        self._trade(row, time, max(row - 1, 0), 0.0, price, reason)
+
+    def _trade(
+        self, row: int, time: int, decided: int, share: float, price: list[float], reason: int
+    ) -> None:
+        held = [(share if leg == 0 else -share) / price[leg] if share else 0.0 for leg in self.legs]
+        for leg in self.legs:
+            before, after = self.held[leg], held[leg]
+            if before * after <= 0.0:
+                self.entry[leg] = price[leg]
+            elif abs(after) > abs(before):
+                self.entry[leg] += (price[leg] - self.entry[leg]) * (after - before) / after
+        if self.share * share <= 0.0:
+            self.entered = time
+        self.share, self.held = share, held
+        self.log.append((row, time, decided, share, reason, *held, *price))
+
+    def _fills(self) -> Fills:
+        columns = list(zip(*self.log, strict=True)) or [()] * (5 + 2 * len(self.legs))
+        row, time, decided, reason = (np.array(columns[i], dtype=np.int64) for i in (0, 1, 2, 4))
+        values = [np.array(column, dtype=np.float64) for column in columns[5:]]
+        legs = len(self.legs)
+        return Fills(
+            row=row,
+            time=time,
+            decided=decided,
+            share=np.array(columns[3], dtype=np.float64),
+            quantity=tuple(values[:legs]),
+            price=tuple(values[legs:]),
+            reason=reason,
+        )
+
+    def _stop_unit(self, mid: Floats) -> Floats | float:
+        raise NotImplementedError
+
+    def _moves_before_mid(self, row: int) -> bool:
+        """Whether a row that trades at its mid says where the price was before."""
+        raise NotImplementedError
+
+    def _loss(self, price: list[float]) -> float:
+        raise NotImplementedError
+
+    def _stop_row(self, stop: float, begins: int, end: int) -> int:
+        raise NotImplementedError
+
+    def _stop_fill(self, stop: float, row: int, begins: int) -> tuple[int, list[float]]:
+        raise NotImplementedError
+
+
+class _OneLeg(_Walk):
+    """A stop is a distance of the price from the average entry."""
+
+    def _stop_unit(self, mid: Floats) -> Floats:
+        return mid
+
+    def _moves_before_mid(self, row: int) -> bool:
+        if row == self.rows or self.opened[row]:
+            return False
+        return bool(self.prices.low[row] < self.prices.high[row])
+
+    def _loss(self, price: list[float]) -> float:
+        return self.entry[0] - price[0] if self.share > 0.0 else price[0] - self.entry[0]
+
+    def _stop_row(self, stop: float, begins: int, end: int) -> int:
+        if stop != stop:
+            return self.rows
+        if self.share > 0.0:
+            hit = self.prices.low[begins:end] <= self.entry[0] - stop
+        else:
+            hit = self.prices.high[begins:end] >= self.entry[0] + stop
+        first = int(hit.argmax()) if len(hit) else 0
+        return begins + first if len(hit) and hit[first] else self.rows
+
+    def _stop_fill(self, stop: float, row: int, begins: int) -> tuple[int, list[float]]:
+        prices, long = self.prices, self.share > 0.0
+        level = self.entry[0] - stop if long else self.entry[0] + stop
+        if self.opened[row]:
+            best, gapped_at = float(prices.opens[0][row]), int(prices.start[row])
+        else:
+            # It was never better than its extreme; the mid alone is that of the bar's end.
+            best = float((prices.high if long else prices.low)[row])
+            gapped_at = int(prices.end[row]) if prices.low[row] == prices.high[row] else 0
+        beyond = best <= level if long else best >= level
+        time = gapped_at if beyond and gapped_at else int(prices.end[row]) - 1
+        return time, [min(level, best) if long else max(level, best)]
+
+
+class _TwoLegs(_Walk):
+    """A stop is a loss of the pair, as a share of what the first leg was bought for."""
+
+    def _stop_unit(self, mid: Floats) -> float:
+        return 1.0
+
+    def _moves_before_mid(self, row: int) -> bool:
+        return False
+
+    def _loss(self, price: list[float]) -> float:
+        gain = sum(self.held[leg] * (price[leg] - self.entry[leg]) for leg in self.legs)
+        return -gain / abs(self.held[0] * self.entry[0])
+
+    def _lost(self, prices: tuple[Floats, ...], begins: int, end: int, stop: float) -> Mask:
+        gain = sum(
+            self.held[leg] * (prices[leg][begins:end] - self.entry[leg]) for leg in self.legs
+        )
+        return np.asarray(-gain / abs(self.held[0] * self.entry[0]) >= stop)
+
+    def _stop_row(self, stop: float, begins: int, end: int) -> int:
+        if stop != stop:
+            return self.rows
+        hit = self._lost(self.prices.mids, begins, end, stop)
+        hit |= self._lost(self.prices.opens, begins, end, stop)
+        first = int(hit.argmax()) if len(hit) else 0
+        return begins + first if len(hit) and hit[first] else self.rows
+
+    def _stop_fill(self, stop: float, row: int, begins: int) -> tuple[int, list[float]]:
+        prices = self.prices
+        if self._lost(prices.opens, row, row + 1, stop)[0]:
+            return int(prices.start[row]), [float(leg[row]) for leg in prices.opens]
+        return int(prices.end[row]), [float(leg[row]) for leg in prices.mids]
+
+
+def _next_row(priced: Mask) -> Ints:
+    """First row at or after each that has a price; one more entry, as of after the last."""
+    rows = len(priced)
+    at = np.where(priced, np.arange(rows), rows)
+    return np.append(np.minimum.accumulate(at[::-1])[::-1], rows)
+
+
+def carried(values: Floats) -> Floats:
+    """Last value that was known, at each row."""
+    missing = np.isnan(values)
+    if not missing.any():
+        return values
+    return values[np.maximum.accumulate(np.where(missing, 0, np.arange(len(values))))]
+
+
+def held_after(row: Ints, held: Floats, rows: int) -> Floats:
+    """Value of the last fill in or before each row; 0 before the first."""
+    return np.repeat(np.concatenate(([0.0], held)), np.diff(row, prepend=0, append=rows))
+
+
+def by_row(row: Ints, values: Any, rows: int) -> Floats:
+    """Sum of what happened in each row."""
+    sums = np.zeros(rows)
+    np.add.at(sums, row, values)
+    return sums

@@ -1,0 +1,34 @@
+"""A verdict on the screen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from mrtrade.validation.criteria import Verdict
+
+COLOURS = {"passed": "green", "FAILED": "red", "not judged": "yellow"}
+DECISIONS = {"GO": "green", "NO-GO": "red", "NOT JUDGED": "yellow"}
+
+
+def show_verdict(console: Console, verdict: Verdict) -> None:
+    """Print the criteria, what was measured and why it was judged so, and the decision."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("criterion", overflow="fold")
+    for name in ("measured", "needed", "judgement"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name, measured, needed, judgement, note in verdict.rows():
+        told = Text(name)
+        if note:
+            told.append(f"\n{note}", style="dim")
+        table.add_row(told, measured, needed, Text(judgement, COLOURS[judgement]))
+    console.print(table)
+    decision, _, grounds = verdict.sentence.partition(":")
+    said = Text(decision, f"bold {DECISIONS[verdict.decision]}")
+    console.print(said.append(f":{grounds}", "default"))
