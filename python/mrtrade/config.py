@@ -183,9 +183,24 @@ class QueueConfig(Section):
         return "power" if self.model in PRESETS else self.model
 
 
-class CostsConfig(Section):
-    """Fees that replace those of the instrument table (None keeps the table's), and funding."""
+ImpactModel = Literal["almgren_chriss", "square_root"]
+AdverseModel = Literal["vpin_based", "break_even"]
 
+COST_MODEL = ("model", "impact_model", "kyle_lambda", "adverse_selection_model", "calibration")
+"""Keys of `CostsConfig` that say how the cost model is made; read where `model` is ``dynamic``."""
+
+
+class CostsConfig(Section):
+    """Fees that replace those of the instrument table (None keeps the table's), and funding.
+
+    And the cost model, `mrtrade.execution.costs`, if a run is to be charged by it too.
+    """
+
+    model: Literal["fills", "dynamic"] = "fills"
+    impact_model: ImpactModel = "almgren_chriss"
+    kyle_lambda: NotNegative | Literal["auto"] = "auto"
+    adverse_selection_model: AdverseModel = "vpin_based"
+    calibration: Path | None = None
     maker_fee_bps: FeeBps | None = None
     taker_fee_bps: FeeBps | None = None
     tiers: list[FeeTier] | None = Field(default=None, min_length=1)

@@ -35,7 +35,7 @@ from mrtrade.backtest.scenes import load_scene
 from mrtrade.backtest.targets import Decisions, decisions
 from mrtrade.backtest.waterfall import Waterfall, waterfall
 from mrtrade.clock import from_ns, to_ns
-from mrtrade.config import PRESETS, BacktestConfig, Preset, load_config
+from mrtrade.config import COST_MODEL, PRESETS, BacktestConfig, Preset, load_config
 from mrtrade.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -186,6 +186,10 @@ def play(
             rows.update(zip(others, pool.map(answer, others), strict=True))
 
     result = _result(scene, strategy, replay, [rows[name] for name in PRESETS if name in rows])
+    if config.transaction_costs.model == "dynamic":
+        from mrtrade.backtest.cost_comparison import tell_by_model
+
+        tell_by_model(result, scene.bars)
     if replay.account.halt_time_ns is not None:
         halted = from_ns(replay.account.halt_time_ns)
         result.notes["Account"] = f"liquidated and halted at {halted:%Y-%m-%d %H:%M:%S} UTC"
@@ -285,6 +289,12 @@ def _manifest(scene: Scene, strategy: Strategy, replay: Replay) -> dict[str, Any
     # Params with every default filled in.
     if config.latency.table is not None:
         resolved["latency"]["table"] = str(config.latency.table.absolute())
+    costs = config.transaction_costs
+    if costs.model == "fills":  # the rest of them is not read
+        for name in COST_MODEL:
+            del resolved["transaction_costs"][name]
+    elif costs.calibration is not None:
+        resolved["transaction_costs"]["calibration"] = str(costs.calibration.absolute())
     resolved["strategy"]["params"] = strategy.params.model_dump(mode="json")
     if config.strategy.model is not None:
         resolved["strategy"]["model"] = str(config.strategy.model.absolute())
@@ -309,7 +319,7 @@ def _manifest(scene: Scene, strategy: Strategy, replay: Replay) -> dict[str, Any
 
 
 def _fingerprint(scene: Scene) -> str:
-    """Fingerprint of all that was read: the tape, and funding and latencies where there are any."""
+    """Fingerprint of all that was read: the tape, and what else there is."""
     parts = [scene.tape.fingerprint]
     if len(scene.rates):
         columns = (to_ns(scene.rates["time"]), scene.rates["rate"], scene.rates["mark"])
@@ -317,6 +327,9 @@ def _fingerprint(scene: Scene) -> str:
         parts.append(hashlib.sha256(content).hexdigest())
     if scene.config.latency.table is not None:
         parts.append(manifests.sha256(scene.config.latency.table))
+    costs = scene.config.transaction_costs
+    if costs.model == "dynamic" and costs.calibration is not None:
+        parts.append(manifests.sha256(costs.calibration))
     return parts[0] if len(parts) == 1 else hashlib.sha256("".join(parts).encode()).hexdigest()
 
 

@@ -2,10 +2,10 @@
 
 The id is a hash of that content and of nothing else. A clock in it would give a rerun another name;
 so the same configuration on the same data with the same build is the same run, in the same folder.
-The paths of the store, of a table of latencies and of a model are left out of the id: the data are
-known by their fingerprint, the model by its hash, wherever they lie. So is ``strategy_file``, the
-absolute path of a user's strategy, as its content is known by its hash; a rerun from another folder
-finds it there.
+The paths of the store, of a table of latencies, of a calibration of costs and of a model are left
+out of the id: the data are known by their fingerprint, the model by its hash, wherever they lie. So
+is ``strategy_file``, the absolute path of a user's strategy, as its content is known by its hash; a
+rerun from another folder finds it there.
 """
 
 from __future__ import annotations
@@ -72,6 +72,9 @@ def run_id(manifest: Mapping[str, Any]) -> str:
     content["config"]["latency"] = latency
     strategy = {k: v for k, v in content["config"].get("strategy", {}).items() if k != "model"}
     content["config"]["strategy"] = strategy
+    if "transaction_costs" in content["config"]:
+        costs = content["config"]["transaction_costs"].items()
+        content["config"]["transaction_costs"] = {k: v for k, v in costs if k != "calibration"}
     content["data"] = manifest["data"]["fingerprint"]
     canonical = json.dumps(content, sort_keys=True, allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]

@@ -104,7 +104,7 @@ def page(name: str, body: Iterable[str], css: str = "") -> str:
 
 def summary(result: Result) -> str:
     """Key stats and costs as plain HTML tables, for a notebook."""
-    key = [tables.stat(result, name) for name in tables.KEY_STATS]
+    key = tables.key_stats(result)
     heading = f"<p><b>{escape(tables.title(result))}</b></p>"
     return f"{heading}{table(('', ''), key)}{_costs(result)}{_answers(result)}"
 

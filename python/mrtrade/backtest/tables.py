@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 KEY_STATS = (
     "Net PnL [settlement]",
+    "Net PnL by the cost model [settlement]",
     "Return on capital [%]",
     "Max drawdown [%]",
     "Longest time below peak [s]",
@@ -47,6 +48,11 @@ def stat(result: Result | PairResult, name: str) -> tuple[str, str]:
         unit, unit
     )
     return label, f"{number(value)} {unit}".rstrip()
+
+
+def key_stats(result: Result) -> list[tuple[str, str]]:
+    """Label and text of those of `KEY_STATS` that the run has."""
+    return [stat(result, name) for name in KEY_STATS if name in result.stats]
 
 
 def costs(result: Result) -> list[tuple[str, float, float | None]]:
@@ -126,7 +132,7 @@ def console(result: Result) -> Group:
     table.add_column(result.instrument.currency, justify="right", no_wrap=True)
     table.add_column("bps", justify="right", no_wrap=True)
     right = cost_cells(result)
-    rows = [stat(result, name) for name in KEY_STATS]
+    rows = key_stats(result)
     right += [("", "", "")] * (len(rows) - len(right))
     for left, cost in zip(rows, right, strict=True):
         # Text, not markup: a bracket in a name is a bracket.

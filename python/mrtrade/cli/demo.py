@@ -68,15 +68,14 @@ def compare(results: list[Result]) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    from mrtrade.backtest.tables import KEY_STATS, costs, stat
+    from mrtrade.backtest.tables import costs, key_stats
 
     unit = results[0].instrument.currency
     table = Table("", title="a synthetic market; no promise of any other")
     for result in results:
         table.add_column(result.manifest["config"]["strategy"]["name"], justify="right")
-    for name in KEY_STATS:
-        label = stat(results[0], name)[0]
-        table.add_row(Text(label), *(Text(stat(result, name)[1]) for result in results))
+    for cells in zip(*(key_stats(result) for result in results), strict=True):
+        table.add_row(Text(cells[0][0]), *(Text(text) for _, text in cells))
     table.add_section()
     for rows in zip(*(costs(result) for result in results), strict=True):
         table.add_row(Text(f"{rows[0][0]}, {unit}"), *(f"{row[1]:,.2f}" for row in rows))

@@ -21,15 +21,13 @@ import numpy as np
 import numpy.typing as npt
 import yaml
 
-from mrtrade.config import CostsConfig
+from mrtrade.config import COST_MODEL, AdverseModel, CostsConfig, ImpactModel
 from mrtrade.errors import ConfigError, DataError
 from mrtrade.execution.calibrated import Calibration
 from mrtrade.execution.impact import spread_rule, square_root
 from mrtrade.instruments import BPS_PER_ONE, Instrument, user_symbol, venue
 
 Floats = npt.NDArray[np.float64]
-ImpactModel = Literal["almgren_chriss", "square_root"]
-AdverseModel = Literal["vpin_based", "break_even"]
 
 PARTS = (
     "commission_bps",
@@ -180,20 +178,28 @@ class DynamicTransactionCostModel:
             object.__setattr__(self, "taker_fee_bps", fees["taker_fee"] * BPS_PER_ONE)
 
     @classmethod
-    def of(cls, terms: Instrument, **options: Any) -> DynamicTransactionCostModel:
+    def of(
+        cls, terms: Instrument, costs: CostsConfig | None = None, **options: Any
+    ) -> DynamicTransactionCostModel:
         """Make the model of an instrument: its fees, the daily volume of its exchange.
 
         Parameters
         ----------
         terms : Instrument
+            With the fees that hold, as a configuration's overrides make it.
+        costs : CostsConfig, optional
+            ``transaction_costs`` of a configuration: how the model is made.
         **options
-            As the class takes them; a fee given wins over the instrument's.
+            As the class takes them; they win.
         """
-        fees = {
+        made: dict[str, Any] = {
             "maker_fee_bps": terms.maker_fee * BPS_PER_ONE,
             "taker_fee_bps": terms.taker_fee * BPS_PER_ONE,
+            "exchange": terms.exchange,
         }
-        return cls(**{**fees, "exchange": terms.exchange, **options})
+        if costs is not None:
+            made |= {name: getattr(costs, name) for name in COST_MODEL if name != "model"}
+        return cls(**{**made, **options})
 
     def estimate_cost(
         self,

@@ -58,7 +58,7 @@ def draw_study(study: Study, horizon_s: float) -> bytes:
     bytes
         A PNG; the same study gives the same bytes.
     """
-    return _png(lambda figure: _study(figure, study, horizon_s), (11.6, 7.2))
+    return png(lambda figure: _study(figure, study, horizon_s), (11.6, 7.2))
 
 
 def draw_fits(fits: Fits, plan: Plan) -> bytes:
@@ -69,10 +69,11 @@ def draw_fits(fits: Fits, plan: Plan) -> bytes:
     bytes
         A PNG.
     """
-    return _png(lambda figure: _fits(figure, fits, plan), (7.0, 4.6))
+    return png(lambda figure: _fits(figure, fits, plan), (7.0, 4.6))
 
 
-def _png(draw: Callable[[Figure], None], size: tuple[float, float]) -> bytes:
+def png(draw: Callable[[Figure], None], size: tuple[float, float]) -> bytes:
+    """Return a PNG of what is drawn on a figure of this size, inches: always the same bytes."""
     import matplotlib
     from matplotlib.figure import Figure
     from PIL import Image  # which matplotlib brings
