@@ -9,7 +9,7 @@ one thread wherever it runs, since sums of many threads differ in their last dig
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, get_args
@@ -98,14 +98,16 @@ def run(
     with _cluster(workers):
         parallel = joblib.Parallel(
             n_jobs=-1 if workers.scheduler is not None else workers.jobs,
-            return_as="generator",
+            # Ray's backend gives all results at once, and so tells nothing before.
+            return_as="list" if workers.backend == "ray" else "generator",
             batch_size=1,
         )
-        results: Iterator[T] = parallel(joblib.delayed(_call)(*one) for one in named)
+        results = parallel(joblib.delayed(_call)(*one) for one in named)
         try:
             return _collect(results, done)
         except BaseException:
-            results.close()  # type: ignore[attr-defined]
+            if isinstance(results, Generator):
+                results.close()
             if workers.backend == "loky":
                 _end_processes()
             raise
