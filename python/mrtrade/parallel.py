@@ -66,6 +66,7 @@ def run(
     tasks: Iterable[tuple[Any, ...]],
     workers: Workers = ALONE,
     done: Callable[[int], None] | None = None,
+    each: Callable[[T], None] | None = None,
 ) -> list[T]:
     """Call a function with each tuple of arguments.
 
@@ -78,6 +79,8 @@ def run(
     workers : Workers
     done : callable, optional
         Told the number of results so far after each, in order.
+    each : callable, optional
+        Given each result as soon as it and those before it are there.
 
     Returns
     -------
@@ -92,7 +95,7 @@ def run(
     """
     named = ((function, number, task) for number, task in enumerate(tasks))
     if workers.jobs == 1 and workers.backend in ("loky", "threading"):
-        return _collect((_call(*one) for one in named), done)
+        return _collect((_call(*one) for one in named), done, each)
     import joblib
 
     with _cluster(workers):
@@ -104,7 +107,7 @@ def run(
         )
         results = parallel(joblib.delayed(_call)(*one) for one in named)
         try:
-            return _collect(results, done)
+            return _collect(results, done, each)
         except BaseException:
             if isinstance(results, Generator):
                 results.close()
@@ -142,10 +145,16 @@ def _one_thread() -> Iterator[None]:
         yield
 
 
-def _collect(results: Iterable[T], done: Callable[[int], None] | None) -> list[T]:
+def _collect(
+    results: Iterable[T],
+    done: Callable[[int], None] | None,
+    each: Callable[[T], None] | None,
+) -> list[T]:
     out = []
     for result in results:
         out.append(result)
+        if each is not None:
+            each(result)
         if done is not None:
             done(len(out))
     return out

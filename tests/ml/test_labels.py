@@ -128,7 +128,9 @@ def test_triple_barrier_is_its_slow_twin(bars, horizon, up, down, both):
     slow = twin(bars, up, down, horizon, both)
     np.testing.assert_array_equal(out["label"], slow["label"])
     np.testing.assert_allclose(out["return_bps"], slow["return_bps"], atol=1e-9)
-    assert [None if pd.isna(b) else b for b in out["barrier"]] == list(slow["barrier"])
+    # a column of text has NaN for None in pandas 3
+    found, known = ([None if pd.isna(b) else str(b) for b in of["barrier"]] for of in (out, slow))
+    assert found == known
     if len(bars) > 1:
         np.testing.assert_array_equal(out["end_ns"], slow["end_ns"])
     np.testing.assert_array_equal(out["start_ns"], to_ns(bars.index))

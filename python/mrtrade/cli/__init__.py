@@ -22,10 +22,12 @@ from mrtrade.cli import (
     ingest,
     migrate_questdb,
     models,
+    poc,
     runs,
     sql,
     strategies,
     validate,
+    walk_forward,
 )
 from mrtrade.errors import ConfigError, DataError, MrTradeError, SourceError, StoreError
 
@@ -58,8 +60,12 @@ app.command(short_help="List the rows that were refused, and why.")(validate.qua
 app.command(short_help="Copy a QuestDB into the store.")(migrate_questdb.migrate_questdb)
 app.command()(sql.sql)
 app.command(short_help="Run a backtest.")(backtest.backtest)
+app.command(short_help="Gate 0: a week of one symbol to a verdict.")(poc.poc)
 app.command(short_help="Compute a saved run again, compare it bit by bit.")(runs.rerun)
 app.command()(runs.runs)
+app.command(short_help="Choose and train on the past, trade what follows.")(
+    walk_forward.walk_forward
+)
 app.add_typer(features.app, name="features", short_help="Compute, examine and check features.")
 app.add_typer(strategies.app, name="strategies", short_help="What strategies there are.")
 app.add_typer(db.app, name="db")

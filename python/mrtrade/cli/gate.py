@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from mrtrade.cli import poc
+from mrtrade.cli.gate_one import walked
+
 if TYPE_CHECKING:
     from mrtrade.validation.criteria import Verdict
     from mrtrade.validation.expectation import Expectation
@@ -26,11 +29,16 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
+app.command("0", short_help="A week of one symbol, from raw data: mrtrade poc.")(poc.poc)
+
 SessionArgument = Annotated[Path, typer.Argument(help="Folder of the recorded run.")]
 OutOption = Annotated[
     Path | None, typer.Option(help="JSON of the verdict.", show_default="gate-N-SESSION.json")
 ]
 SeedOption = Annotated[int, typer.Option(min=0, help="Of the bootstrap and of the shuffles.")]
+
+
+app.command("1", short_help="A walk-forward: is it more than luck?")(walked)
 
 
 @app.command("2", short_help="A paper run against its backtest.")

@@ -54,12 +54,51 @@ def validate(
     json: Annotated[Path | None, typer.Option(help="Write the report as JSON.")] = None,
     picture: Annotated[Path | None, typer.Option(help="Write the timelines as PNG.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write the report as one HTML page.")] = None,
+    noise: Annotated[
+        int | None, typer.Option(min=1, help="Noise control instead: so many data sets.")
+    ] = None,
+    strategy: Annotated[
+        str | None, typer.Option(help="Noise: a strategy, module:Class or file.py[:Class].")
+    ] = None,
+    interval: Annotated[str, typer.Option(help="Noise: length of bars.")] = "15min",
+    days: Annotated[int, typer.Option(min=1, help="Noise: days of each data set.")] = 365,
+    source: Annotated[
+        Path | None, typer.Option("--from", help="Noise: your candles, their signs flipped.")
+    ] = None,
+    planted: Annotated[
+        int, typer.Option(min=0, help="Noise: data sets of each size of a planted effect.")
+    ] = 0,
+    jobs: Annotated[int, typer.Option(min=1, help="Noise: data sets at once.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Noise: of the first data set.")] = 0,
 ) -> None:
     """Hold recorded data against the rules; exit code 3 where it fails.
 
     The verdict is PASS, WARN or FAIL. Files are brought into a store that is thrown away; for them
     --exchange and --symbol say what they do not say themselves.
+
+    With --noise N the pipeline of features, models, walk-forward and gate 1 is tried on N data sets
+    without a signal: how often does it say GO? Exit code 0 if in at most 5 %, else 1.
     """
+    if noise is not None:
+        from mrtrade.cli.console import refuse_unwritable
+        from mrtrade.cli.noise import run_noise
+
+        for file in filter(None, (json, picture)):
+            refuse_unwritable(file)
+        code = run_noise(
+            noise,
+            strategy,
+            interval=interval,
+            days=days,
+            source=source,
+            planted=planted,
+            jobs=jobs,
+            seed=seed,
+            json=json,
+            picture=picture,
+        )
+        raise typer.Exit(code)
+    _refuse_noise(strategy=strategy, source=source)
     from contextlib import closing
 
     from mrtrade.cli.console import make_console, refuse_unwritable
@@ -144,6 +183,13 @@ def quarantine(
         typer.echo("no quarantined rows", err=True)
     elif listed > limit:
         typer.echo(f"{listed - limit:,} more: --limit {listed} lists them", err=True)
+
+
+def _refuse_noise(**options: object) -> None:
+    for name, value in options.items():
+        if value is not None:
+            option = "--from" if name == "source" else f"--{name}"
+            raise typer.BadParameter("is for a noise control: say --noise N", param_hint=option)
 
 
 def _refuse(path: Path, **options: str | None) -> None:

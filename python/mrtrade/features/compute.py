@@ -210,6 +210,17 @@ def _values(name: str, value: Any, rows: int) -> Array:
     return np.where(np.isfinite(array), array, np.nan)
 
 
+def definitions(names: Iterable[str]) -> str:
+    """Return a hash of how registered features are defined; other names count by themselves."""
+    known, other = [], []
+    for name in sorted(set(map(str, names))):
+        try:
+            known.append(get(name).name)
+        except ConfigError:
+            other.append(name)
+    return hashlib.sha256(repr((_digest(plan(known)[0]), other)).encode()).hexdigest()
+
+
 def _digest(nodes: Iterable[Derived]) -> str:
     """Hash of what is computed: names, inputs, parameters and code."""
     content = hashlib.sha256()

@@ -1,0 +1,102 @@
+"""``mrtrade gate 1``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from mrtrade.validation.report import NoiseControl
+    from mrtrade.validation.walk_forward import WalkForwardResult
+
+RunsArgument = Annotated[Path, typer.Argument(help="What `mrtrade walk-forward --out` wrote.")]
+StrategyOption = Annotated[str | None, typer.Option(help="Of several the one to judge.")]
+SymbolOption = Annotated[str | None, typer.Option(help="Learnt on which symbol, of several.")]
+LedgerOption = Annotated[Path, typer.Option(help="File in which all trials were counted.")]
+ProjectOption = Annotated[
+    str | None, typer.Option(help="Whose trials count; default: the result's own.")
+]
+NoiseOption = Annotated[
+    Path | None, typer.Option(help="JSON of `mrtrade validate --noise` of the same pipeline.")
+]
+
+
+def walked(
+    runs: RunsArgument = Path("walk-forward"),
+    strategy: StrategyOption = None,
+    symbol: SymbolOption = None,
+    ledger: LedgerOption = Path("trials.jsonl"),
+    project: ProjectOption = None,
+    noise: NoiseOption = None,
+) -> None:
+    """Judge a walk-forward that was saved; writes gate-1.json and report.html beside it."""
+    from mrtrade.cli.console import make_console
+    from mrtrade.cli.walk_forward import judge, show_gate
+    from mrtrade.ml.trials import TrialLedger
+
+    result, across = _read(runs, strategy, symbol)
+    counted = project or str(result.manifest["config"]["project"])
+    found = judge(result, across, TrialLedger(ledger), counted, noise_of(noise), runs)
+    show_gate(make_console(), found)
+    raise typer.Exit(found.verdict.exit_code)
+
+
+def _read(
+    runs: Path, strategy: str | None, symbol: str | None
+) -> tuple[WalkForwardResult, list[WalkForwardResult]]:
+    """Return the result that is meant, and those of other symbols."""
+    from mrtrade.errors import ConfigError, DataError
+    from mrtrade.validation.walk_forward import RESULT, WalkForwardResult
+
+    plain = None if symbol is None else symbol.replace("/", "-")
+    found = [
+        file.parent
+        for file in sorted(runs.glob(f"*/*/own/{RESULT}"))
+        if strategy in (None, file.parts[-3]) and plain in (None, file.parts[-4])
+    ]
+    if not found:
+        raise DataError("no such result of a walk-forward", file=runs, value=strategy or symbol)
+    if len(found) > 1:
+        names = ", ".join("/".join(folder.parts[-3:-1]) for folder in found)
+        raise ConfigError(
+            "several results", file=runs, value=names, remedy="choose by --symbol and --strategy"
+        )
+    others = [
+        file.parent
+        for file in sorted(found[0].parent.glob(f"*/{RESULT}"))
+        if file.parent != found[0]
+    ]
+    return WalkForwardResult.load(found[0]), [WalkForwardResult.load(one) for one in others]
+
+
+def noise_of(file: Path | None) -> NoiseControl | None:
+    """Read what a noise control found."""
+    if file is None:
+        return None
+    import json
+
+    import pandas as pd
+
+    from mrtrade.errors import DataError
+    from mrtrade.validation.report import NoiseControl
+
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        return NoiseControl(
+            runs=int(content["runs"]),
+            false_go=int(content["false_go"]),
+            low=float(content["low"]),
+            high=float(content["high"]),
+            kinds={name: (int(go), int(runs)) for name, (go, runs) in content["kinds"].items()},
+            detection=pd.DataFrame(content["detection"]) if content["detection"] else None,
+            size_name="planted gross profit of a round trip, in costs of one",
+            note=f"strategies {', '.join(content['settings']['strategies'])}",
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"no noise control: {error}",
+            file=file,
+            expected="what `mrtrade validate --noise N --json FILE` writes",
+        ) from error

@@ -1,0 +1,150 @@
+"""``mrtrade validate --noise``: the noise control of a strategy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from mrtrade.validation.noise import NoiseReport, NoiseSettings
+
+#: Luckiest data sets on the screen.
+LUCKIEST = 5
+
+#: Sizes of planted effects, costs of a round trip.
+SIZES = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0)
+
+
+def run_noise(
+    runs: int,
+    strategy: str | None,
+    *,
+    interval: str,
+    days: int,
+    source: Path | None,
+    planted: int,
+    jobs: int,
+    seed: int,
+    json: Path | None,
+    picture: Path | None,
+) -> int:
+    """Run the noise control and print it; returns the exit code."""
+    from mrtrade.cli.console import make_console
+    from mrtrade.parallel import Workers
+    from mrtrade.validation.noise import MOST_FALSE_GO, NoiseSettings, noise_control
+
+    settings = NoiseSettings(
+        runs=runs,
+        **_plans(strategy),
+        sizes=SIZES if planted else (),
+        per_size=planted,
+        interval=interval,
+        days=days,
+        source=None if source is None else source.absolute(),
+        seed=seed,
+    )
+    console = make_console()
+    with _Count(console, runs + planted * len(settings.sizes)) as count:
+        report = noise_control(settings, Workers(jobs), count)
+    show(console, report)
+    if json is not None:
+        report.to_json(json)
+        console.print(f"json  {json}", soft_wrap=True)
+    if picture is not None:
+        picture.write_bytes(report.picture())
+        console.print(f"picture  {picture}", soft_wrap=True)
+    return 0 if report.rate <= MOST_FALSE_GO else 1
+
+
+def _plans(strategy: str | None) -> dict[str, Any]:
+    """Return the plans of one strategy: a built-in's own, or its defaults."""
+    from mrtrade.strategies import find_strategy
+    from mrtrade.validation.noise import STRATEGIES
+
+    if strategy is None:
+        return {}
+    if strategy in STRATEGIES:
+        return {"strategies": {strategy: STRATEGIES[strategy]}}
+    found = find_strategy(strategy)
+    place, colon, kind = strategy.partition(":")
+    name = f"{Path(place).absolute()}{colon}{kind}" if place.endswith(".py") else strategy
+    params = {"preset": "minutes"} if "minutes" in found.presets else {}
+    return {"strategies": {found.__name__: {"name": name, "params": params}}}
+
+
+def show(console: Console, report: NoiseReport) -> None:
+    """Print rates, what came closest, and what stopped it."""
+    control = report.control()
+    console.print(
+        f"[bold]noise control[/]  {', '.join(report.settings.strategies)}; "
+        f"{control.runs} data sets without a signal, {_data(report.settings)}"
+    )
+    rate = control.false_go / control.runs
+    console.print(
+        f"false GO  {control.false_go} of {control.runs}: {rate:.1%}, "
+        f"95 % interval {control.low:.1%} to {control.high:.1%}"
+    )
+    for kind, (false, runs) in control.kinds.items():
+        console.print(f"  {kind:14} {false} of {runs}", markup=False)
+    if control.detection is not None:
+        console.print("planted effects: GO by gross profit of a round trip, in costs of one")
+        for row in control.detection.itertuples(index=False):
+            console.print(
+                f"  {row.size:4g}  {row.rate:6.1%}  ({row.low:.1%} to {row.high:.1%}, {row.runs})",
+                markup=False,
+            )
+    console.print("\nthe luckiest without a signal, and what stopped them")
+    for close in report.luckiest(LUCKIEST).to_dict("records"):
+        why = "; ".join([*close["failed"], *(f"{name} (not judged)" for name in close["unjudged"])])
+        console.print(
+            f"  {close['kind']} {close['seed']}, {close['strategy']}: net Sharpe "
+            f"{close['net_sharpe']:+.2f}, {close['trades']:.0f} trades: {close['decision']}"
+            + (f": {why}" if why else ""),
+            markup=False,
+        )
+    total = int((report.rows["size"] == 0.0).sum())
+    console.print(f"\nof {total} verdicts without a signal, not passed")
+    for name, count in report.stoppers().items():
+        console.print(f"  {count:5,}  {name}", markup=False)
+
+
+def _data(settings: NoiseSettings) -> str:
+    if settings.source is not None:
+        return f"{settings.source.name} with its signs flipped"
+    return f"{settings.days} days of {settings.interval} each"
+
+
+class _Count:
+    """Shows how many data sets are done: a bar, or without a terminal a line at each 10 %."""
+
+    def __init__(self, console: Console, total: int) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+        self._console, self._total, self._tenths = console, total, 0
+        self._bar = Progress(
+            "data sets",
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task("", total=total)
+
+    def __enter__(self) -> _Count:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.stop()
+
+    def __call__(self, done: int) -> None:
+        """Take the number of data sets so far."""
+        self._bar.update(self._task, completed=done)
+        tenths = 10 * done // self._total
+        if not self._console.is_terminal and tenths > self._tenths:
+            self._tenths = tenths
+            self._console.print(f"noise control {10 * tenths:3d}%  {done} of {self._total}")

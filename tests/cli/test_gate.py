@@ -1,0 +1,60 @@
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from mrtrade.cli import app
+from mrtrade.validation.criteria import read_verdict
+
+from ..validation import make_session as make
+
+runner = CliRunner()
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_paper_run_that_passes(here):
+    make.record(here / "march")
+    result = runner.invoke(app, ["gate", "2", "march"])
+    assert result.exit_code == 0, result.output
+    assert "GO: all" in result.output
+    verdict = read_verdict(here / "gate-2-march.json")
+    assert verdict.decision == "GO"
+    for one in verdict.criteria:
+        assert one.name.split(",")[0] in result.output
+
+
+def test_a_no_go_is_no_error(here):
+    make.record(here / "march", tables={"equity": make.equity(days=5)})
+    result = runner.invoke(app, ["gate", "2", "march", "--out", "verdict.json"])
+    assert result.exit_code == 1
+    assert "NO-GO" in result.output
+    assert "error" not in result.output
+    assert json.loads((here / "verdict.json").read_text())["exit_code"] == 1
+
+
+def test_what_cannot_be_judged(here):
+    make.record(here / "march", expected=make.expectation(features=None))
+    result = runner.invoke(app, ["gate", "2", "march"])
+    assert result.exit_code == 2
+    assert "NOT JUDGED" in result.output
+
+
+def test_a_live_run(here):
+    make.record(here / "april", stage="live", fraction=0.01, incidents=make.drills())
+    result = runner.invoke(app, ["gate", "3", "april"])
+    assert result.exit_code == 0, result.output
+    assert "Kill switches" in result.output
+
+
+def test_the_wrong_gate_or_folder_is_an_error_of_data(here):
+    from mrtrade.errors import DataError
+
+    make.record(here / "march")
+    assert isinstance(runner.invoke(app, ["gate", "3", "march"]).exception, DataError)
+    assert isinstance(runner.invoke(app, ["gate", "2", "nowhere"]).exception, DataError)
+    assert not list(here.glob("*.json"))

@@ -1,0 +1,80 @@
+"""`mrtrade poc` and `mrtrade validate --noise` as a user runs them."""
+
+import json
+
+import pytest
+
+from tests.cli.test_validate import run
+from tests.validation.recordings import market_store
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return market_store(tmp_path_factory.mktemp("cli-poc"), seconds=1_200.0)
+
+
+def test_a_short_recording_cannot_be_judged(capsys, monkeypatch, tmp_path, store):
+    out = tmp_path / "verdict.json"
+    where = ("--store", store, "--exchange", "SYNTHETIC", "--symbol", "BTC/USDT")
+    code, said, _ = run(capsys, monkeypatch, "poc", *where, "--out", out)
+    assert code == 2
+    assert "gate 0: SYNTHETIC BTC/USDT, 2024-01-01 00:00 to 2024-01-01 00:" in said
+    assert "of the 7 days asked for" in said
+    assert "NOT JUDGED: 4 of 5 criteria could not be judged" in said
+    content = json.loads(out.read_text())
+    assert content["exit_code"] == 2
+    assert content["criteria"][0]["passed"] is None
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "told"),
+    [
+        (("--symbol", "ETH/USDT"), 3, "SYNTHETIC BTC/USDT"),
+        (("--mode", "hopeful"), 2, "aggressive, passive"),
+        (("--bar", "soon"), 2, "write it as"),
+        (("--out", "/nowhere/x.json"), 2, "nothing can be written there"),
+    ],
+)
+def test_what_is_wrong_is_said(capsys, monkeypatch, tmp_path, store, given, code, told):
+    monkeypatch.chdir(tmp_path)
+    where = ("--store", store, "--exchange", "SYNTHETIC")
+    found, _, err = run(capsys, monkeypatch, "poc", *where, *given)
+    assert found == code
+    assert told in err
+
+
+def test_a_strategy_of_ones_own_under_noise(capsys, monkeypatch, tmp_path):
+    own = tmp_path / "mine.py"
+    own.write_text(
+        "from mrtrade.strategies import Rules, Strategy\n\n\n"
+        "class Fade(Strategy):\n"
+        '    features = ("zscore_60",)\n\n'
+        "    def rules(self, row):\n"
+        '        z = row["zscore_60"]\n'
+        "        return Rules(z < -2, z > 2, z >= 0, z <= 0)\n"
+    )
+    told, picture = tmp_path / "noise.json", tmp_path / "noise.png"
+    given = ("--noise", 2, "--strategy", own, "--interval", "1h", "--days", 300, "--planted", 1)
+    written = ("--json", told, "--picture", picture)
+    code, out, _ = run(capsys, monkeypatch, "validate", *given, *written)
+    assert code == 0
+    assert "false GO  0 of 2: 0.0%, 95 % interval 0.0% to 84.2%" in out
+    assert "the luckiest without a signal" in out
+    assert "Fade" in out
+    content = json.loads(told.read_text())
+    assert (content["false_go"], content["runs"]) == (0, 2)
+    assert len(content["detection"]) == 6
+    assert picture.read_bytes()[:4] == b"\x89PNG"
+
+
+def test_noise_options_alone_are_refused(capsys, monkeypatch):
+    code, _, err = run(capsys, monkeypatch, "validate", "--strategy", "statistical")
+    assert code == 2
+    assert "--noise" in err
+    code, _, err = run(capsys, monkeypatch, "validate", "--noise", 1, "--days", 100)
+    assert code == 2
+    assert "too few days" in err
+    given = ("validate", "--noise", 1, "--from", "nowhere.parquet")
+    code, _, err = run(capsys, monkeypatch, *given)
+    assert code == 3
+    assert "no such file" in err

@@ -1,0 +1,196 @@
+"""Gate 1 on results whose every criterion can be worked out by hand."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mrtrade.backtest.metrics import sharpe
+from mrtrade.errors import ConfigError
+from mrtrade.ml.trials import TrialLedger
+from mrtrade.validation.gate_one import PARTS, gate_one
+from mrtrade.validation.page import html
+from mrtrade.validation.report import NoiseControl
+from mrtrade.validation.sharpe import expected_maximum
+from mrtrade.validation.walk_forward import COSTS, WalkForwardResult
+from mrtrade.validation.walk_report import report_of
+
+DAYS = 720
+SETS = [{"entry_z": z} for z in (1.0, 1.5, 2.0, 2.5)]
+CLEAN = NoiseControl(runs=200, false_go=4, low=0.005, high=0.05)
+
+
+def series(mean, seed=0, days=DAYS):
+    """Daily returns of a standard deviation of 1 % and exactly that mean (Sharpe, annual)."""
+    x = np.random.default_rng(seed).normal(size=days)
+    return 0.01 * ((x - x.mean()) / x.std(ddof=1) + mean / math.sqrt(365))
+
+
+def result(means=(3.0, 3.1, 3.2, 3.1), *, cost=0.0005, chosen=2, symbol="BTC/USDT-PERP", seed=0):
+    """One bar a day; sets that differ little, and the chosen one traded."""
+    index = pd.date_range("2022-01-02", periods=DAYS, freq="1D", tz="UTC", name="time")
+    days = (index - pd.Timedelta("1D")).rename("day")
+    noise = np.random.default_rng(1).normal(0.0, 1e-4, (DAYS, len(means)))
+    grid = pd.DataFrame(
+        {str(n): series(mean, seed) + noise[:, n] for n, mean in enumerate(means)}, index=days
+    )
+    net = grid[str(chosen)].to_numpy()
+    frame = pd.DataFrame({"position": 1.0, "gross": net + cost}, index=index)
+    for name in COSTS:
+        frame[name] = cost if name == "commission" else 0.0
+    frame["funding"], frame["net"] = 0.0, net
+    folds = pd.DataFrame(
+        {
+            "fold": range(2),
+            **{name: [index[0], index[360]] for name in ("train_begin", "train_end", "test_begin")},
+            "test_end": [index[359], index[719]],
+            "chosen": chosen,
+            "features": 0,
+            "rounds": 0,
+            "ic": math.nan,
+            "rank_ic": math.nan,
+            "ic_rows": 0,
+            "gross_sharpe": 1.0,
+            "net_sharpe": 1.0,
+            "net": 0.1,
+            "trades": 5,
+        }
+    )
+    return WalkForwardResult(
+        label="mine",
+        symbol=symbol,
+        learnt_on="BTC/USDT-PERP",
+        configurations=SETS[: len(means)],
+        folds=folds,
+        frame=frame,
+        trades=pd.DataFrame({"fold": [0] * 10}),
+        grid=grid,
+        importance=pd.DataFrame({"feature": [], "folds": [], "gain": [], "shap_bps": []}),
+        selection=pd.DataFrame({"fold": []}),
+        regime=pd.DataFrame({"regime": np.arange(DAYS) % 3}, index=days),
+        trials=len(means) + 1,
+        manifest={"data": {symbol: {"fingerprint": "abc"}}},
+    )
+
+
+def other(symbol, mean, seed=0):
+    made = result((mean,), chosen=0, symbol=symbol, seed=seed)
+    return dataclasses.replace(made, trials=0)
+
+
+def judged(found):
+    return {one.name: one for one in found.verdict.criteria}
+
+
+def test_what_meets_everything_is_go():
+    across = {"ETH/USDT-PERP": other("ETH/USDT-PERP", 3.0)}
+    found = gate_one(result(), across=across, noise=CLEAN)
+    assert found.verdict.failed == found.verdict.unjudged == ()
+    assert found.verdict.decision == "GO"
+    assert len(found.verdict.criteria) == 11
+    assert "3 configurations" not in found.verdict.sentence
+    report = report_of(result(), found)
+    assert report.verdict is found.verdict
+    assert "GO" in html(report)
+    assert [fold.number for fold in report.folds] == [1, 2]
+
+
+def test_each_criterion_measures_what_it_says():
+    found = gate_one(result(), noise=CLEAN)
+    by_name = judged(found)
+    daily = result().grid["2"].to_numpy()
+    annual = math.sqrt(365) * sharpe(daily)
+    assert by_name["Sharpe ratio out of sample, net"].measured == pytest.approx(annual)
+    assert annual == pytest.approx(3.2, abs=0.02)
+    twice = math.sqrt(365) * sharpe(daily - 0.0005)
+    assert by_name["Sharpe ratio at 2x costs"].measured == pytest.approx(twice)
+    years = found.estimate.min_track_record_years
+    record = by_name["Length of the record, share of what its ratio needs"]
+    assert record.measured == pytest.approx(100.0 * (DAYS / 365) / years)
+    low = math.sqrt(365) * sharpe(daily[0::3])
+    assert by_name["Sharpe ratio in low volatility"].measured == pytest.approx(low)
+
+
+def test_a_loser_is_no_go_and_says_why():
+    found = gate_one(result((-2.0, -2.1, -1.9, -2.0)), noise=CLEAN)
+    assert found.verdict.decision == "NO-GO"
+    names = {one.name for one in found.verdict.failed}
+    assert "Sharpe ratio out of sample, net" in names
+    assert "Sharpe ratio at 2x costs" in names
+    assert judged(found)["Length of the record, share of what its ratio needs"].measured == 0.0
+
+
+def test_costs_that_eat_half_are_seen_at_twice():
+    found = gate_one(result(cost=0.0015), noise=CLEAN)  # 1.5 sd of the mean's 1.6 a day
+    assert [one.name for one in found.verdict.failed] == ["Sharpe ratio at 2x costs"]
+
+
+def test_what_was_not_measured_is_not_judged():
+    found = gate_one(result())
+    assert found.verdict.decision == "NOT JUDGED"
+    assert {one.name for one in found.verdict.unjudged} == {
+        "Sharpe ratio on other symbols",
+        "False GO on data without signal",
+    }
+    few = dataclasses.replace(CLEAN, runs=199)
+    assert len(gate_one(result(), noise=few).verdict.unjudged) == 2
+    asked = [part for part in PARTS if part not in ("transfer", "noise")]
+    assert gate_one(result(), asked=asked).verdict.decision == "GO"
+    with pytest.raises(ConfigError, match="no such part"):
+        gate_one(result(), asked=["luck"])
+
+
+def test_a_pipeline_that_calls_noise_a_signal_is_no_go():
+    fooled = dataclasses.replace(CLEAN, false_go=11)
+    failed = gate_one(result(), noise=fooled).verdict.failed
+    assert [one.name for one in failed] == ["False GO on data without signal"]
+
+
+def test_another_symbol_that_earns_too_little_is_no_go():
+    across = {
+        "ETH/USDT-PERP": other("ETH/USDT-PERP", 3.0),
+        "SOL/USDT-PERP": other("SOL/USDT-PERP", 2.0),
+    }
+    failed = gate_one(result(), across=across, noise=CLEAN).verdict.failed
+    assert len(failed) == 1
+    assert "SOL" in failed[0].name
+    assert failed[0].measured == pytest.approx(100 * 2.0 / 3.2, abs=2.0)
+
+
+def test_more_trials_deflate_more(tmp_path):
+    ledger = TrialLedger(tmp_path / "trials.jsonl")
+    modest = result((1.9, 1.8, 1.7, 1.6), chosen=0)
+    with pytest.raises(ConfigError, match="fewer trials"):
+        gate_one(modest, ledger=ledger)
+    for n in range(40):
+        ledger.record("any", {"n": n}, study="mine", sharpe=0.01 * n, n_periods=DAYS)
+    alone = gate_one(modest).deflated
+    many = gate_one(modest, ledger=ledger, study="mine").deflated
+    assert (alone.trials, many.trials) == (5, 40)
+    # What the best of so many worthless ones would show: an estimate of 0 from n days has a
+    # deviation of 1 / sqrt(n - 1), whatever the trials of the ledger were like.
+    assert many.benchmark == pytest.approx(expected_maximum(40) / math.sqrt(DAYS - 1))
+    assert many.probability < alone.probability < 0.95
+    note = judged(gate_one(modest, ledger=ledger, study="mine"))["Deflated Sharpe ratio"].note
+    assert "40 trials" in note
+    assert "by the spread of the trials' own ratios" in note
+
+
+def test_the_best_of_noise_is_overfit():
+    rng = np.random.default_rng(0)
+    made = result()
+    noise = pd.DataFrame(
+        rng.normal(-0.002, 0.01, (DAYS, 12)), made.grid.index, [str(n) for n in range(12)]
+    )
+    sets = [{"a": n % 4, "b": n // 4} for n in range(12)]
+    found = gate_one(dataclasses.replace(made, grid=noise, configurations=sets, trials=13))
+    name = "Overfit: best of one half, below the median and a loss in the other"
+    assert judged(found)[name].passed is False
+    assert judged(found)[name].measured > 25.0
+
+
+def test_a_spike_is_told_from_a_plateau():
+    spike = gate_one(result((0.0, 0.1, 3.2, 0.2)), noise=CLEAN).verdict.failed
+    assert any("Neighbours" in one.name for one in spike)
