@@ -54,6 +54,8 @@ class Fills(NamedTuple):
         As in `mrtrade.backtest.Result`.
     last_mid : float
         At which the last position is marked.
+    period_ns : int
+        Of the returns.
     marks_ns, mids : ndarray
         When the equity is looked at, and the mid then; price units.
     contract : Contract
@@ -64,6 +66,7 @@ class Fills(NamedTuple):
     fills: pd.DataFrame
     funding: pd.DataFrame
     last_mid: float
+    period_ns: int
     marks_ns: Ints
     mids: Floats
     contract: Contract

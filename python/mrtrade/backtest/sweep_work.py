@@ -159,8 +159,10 @@ def _on_recording(job: Job, strategy: Strategy) -> list[Answer]:
     recording = _kept(same_recording(config), lambda: _read(config))
     scene = recording.scene(config, strategy)
     run = _replayed(scene, strategy)
-    data, period_ns = fingerprint(scene), int(run.marks_ns[1] - run.marks_ns[0])
-    return [Answer(row, measure_fills(run, charge), data, period_ns) for row, charge in job.charges]
+    data = fingerprint(scene)
+    return [
+        Answer(row, measure_fills(run, charge), data, run.period_ns) for row, charge in job.charges
+    ]
 
 
 def _read(config: BacktestConfig) -> _Recording:
@@ -187,12 +189,14 @@ def _replayed(scene: Scene, strategy: Strategy) -> Fills:
         pass
     fills = fills_frame(replay.fills(), config.capital, scene.terms)
     times = scene.times
-    looked = marks(times, period_of(int(times[-1] - times[0])))
+    period_ns = period_of(int(times[-1] - times[0]))
+    looked = marks(times, period_ns)
     mid = scene.bars["mid"].ffill().to_numpy(np.float64)
     return Fills(
         fills=fills,
         funding=funding_paid(fills, scene.rates, contract),
         last_mid=last_mid(scene),
+        period_ns=period_ns,
         marks_ns=looked,
         mids=mid[np.searchsorted(times, looked, side="right") - 1],
         contract=contract,
