@@ -80,6 +80,36 @@ class FixedCost:
         }
 
 
+@dataclass(frozen=True)
+class SpreadCost:
+    """Fees by how an order is sent, and half the spread that was quoted when it was decided.
+
+    Parameters
+    ----------
+    maker_fee_bps, taker_fee_bps : float
+        Commission: the share `urgency` of an order takes, the rest makes, and pays no spread. It
+        does not earn any either: bars do not say whether it would have been filled.
+    spread_bps : ndarray or float
+        Quoted spread, a value a bar or one for all; a missing one is the last before it.
+    scale : float
+        Multiplies both.
+    """
+
+    maker_fee_bps: float
+    taker_fee_bps: float
+    spread_bps: npt.ArrayLike
+    scale: float = 1.0
+
+    def cost_bps(self, quantity_usd: Floats, rows: Ints, urgency: Floats) -> dict[str, Floats]:
+        """Return fee and half spread of each order, bps; see `CostCharge`."""
+        spread = np.asarray(self.spread_bps, np.float64)
+        quoted = carried(spread)[rows] if spread.ndim else np.full(len(rows), spread)
+        return {
+            "commission_bps": urgency * self.taker_fee_bps + (1.0 - urgency) * self.maker_fee_bps,
+            "spread_bps": 0.5 * urgency * quoted,
+        }
+
+
 class CostModel(Protocol):
     """What `ModelCost` asks: `mrtrade.execution.costs.DynamicTransactionCostModel` has it."""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,9 @@ Mask = npt.NDArray[np.bool_]
 REASONS = ("target", "stop", "hold")
 """Why a fill happened, by its code."""
 TARGET, STOP, HOLD = range(3)
+
+SIGNS = (1.0, -1.0)
+"""Of a target of 1 in each leg."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +116,8 @@ def _column(bars: pd.DataFrame, name: str) -> Floats:
             raise DataError("bars without 'mid'", expected="a price at the end of each bar")
         return np.full(len(bars), np.nan)
     price = bars[name].to_numpy(np.float64)
+    if len(price) and 0.0 < np.fmin.reduce(price) <= np.fmax.reduce(price) < np.inf:
+        return price
     if len(wrong := np.flatnonzero((price <= 0.0) | np.isinf(price))):
         raise DataError(
             "not a price",
@@ -157,6 +163,26 @@ def walk(prices: Prices, asked: Asked) -> Fills:
     return (_OneLeg if len(prices.mids) == 1 else _TwoLegs)(prices).follow(asked)
 
 
+class _Step(NamedTuple):
+    """A change of target: when it was decided, its terms, and where it is filled.
+
+    `over` is the row in which the holding limit ends, if the position begins here, at its open or
+    at its mid; `until` the row in which the next change is filled.
+    """
+
+    decided: int
+    share: float
+    stop: float
+    hold: int
+    row: int
+    until: int
+    opened: bool
+    time: int
+    price: tuple[float, ...]
+    over: int
+    over_at_open: bool
+
+
 class _Walk:
     """The position on its way through the bars: one step for each change of target."""
 
@@ -176,89 +202,103 @@ class _Walk:
         self.closed_row = 0
 
     def follow(self, asked: Asked) -> Fills:
-        share = asked.share
-        at = np.flatnonzero(np.diff(share, prepend=0.0) != 0.0)
-        fill_row = self.next[at + 1]
-        stops = 1e-4 * asked.stop_bps[at] * self._stop_unit(asked.mid[at])
-        steps = zip(
-            at.tolist(),
-            share[at].tolist(),
-            stops.tolist(),
-            hold_ns(asked.hold_s[at]).tolist(),
-            fill_row.tolist(),
-            np.append(fill_row, self.rows)[1:].tolist(),
-            strict=True,
-        )
-        for decided, wanted, stop, hold, row, until in steps:
+        for step in self._steps(asked):
             # One that was overtaken counts only if it came after the position was closed.
-            if self.barred * wanted <= 0.0 and (row < until or decided >= self.closed_row):
+            overtaken = step.row >= step.until
+            if self.barred * step.share <= 0.0 and (
+                not overtaken or step.decided >= self.closed_row
+            ):
                 self.barred = 0.0
-            if row >= until or self.barred:
-                continue  # overtaken by the next target before there was a price, or kept out
-            begins = self._take(decided, wanted, stop, hold, row)
+            if overtaken or self.barred:
+                continue  # by the next target before there was a price; or kept out
+            before = self.share
+            self._take(step)
             if self.share:
-                self._leave(stop, hold, begins, until)
+                self._leave(step, before * self.share <= 0.0)
         return self._fills()
 
-    def _take(self, decided: int, wanted: float, stop: float, hold: int, row: int) -> int:
-        """Trade to a target in a row that has a price; returns the first row of its life."""
-        opened = bool(self.opened[row])
-        prices, times = (
-            (self.prices.opens, self.prices.start)
-            if opened
-            else (self.prices.mids, self.prices.end)
-        )
-        price = [float(leg[row]) for leg in prices]
-        time = int(times[row])
+    def _steps(self, asked: Asked) -> Iterator[_Step]:
+        """Work out for all changes at once what does not hang on what was held before."""
+        prices = self.prices
+        at = np.flatnonzero(np.diff(asked.share, prepend=0.0) != 0.0)
+        share = asked.share[at]
+        stops = 1e-4 * asked.stop_bps[at] * self._stop_unit(asked.mid[at])
+        holds = hold_ns(asked.hold_s[at])
+        row = self.next[at + 1]
+        there = np.minimum(row, self.rows - 1)
+        opened = self.opened[there]
+        time = np.where(opened, prices.start[there], prices.end[there])
+        legs = [
+            np.where(opened, first[there], mid[there]).tolist()
+            for first, mid in zip(prices.opens, prices.mids, strict=True)
+        ]
+        over, at_open = self._hold_rows(time + np.where(holds > 0, holds, 0))
+        columns = (at, share, stops, holds, row, np.append(row, self.rows)[1:], opened, time)
+        listed = [column.tolist() for column in columns]
+        ends = (np.where(holds > 0, over, self.rows).tolist(), at_open.tolist())
+        return map(_Step._make, zip(*listed, zip(*legs, strict=True), *ends, strict=True))
+
+    def _take(self, step: _Step) -> None:
+        """Trade to a target in a row that has a price."""
+        wanted, price = step.share, step.price
         if wanted * self.share > 0.0:
             # The new terms hold for a position that goes on, which may end it here and now.
-            over = HOLD if hold and time >= self.entered + hold else None
-            if over is None and self._loss(price) >= stop:
+            over = HOLD if step.hold and step.time >= self.entered + step.hold else None
+            if over is None and self._loss(price) >= step.stop:
                 over = STOP
             if over is not None:
-                self._close(row, time, price, over)
-                return row
+                self._close(step.row, step.time, price, over)
+                return
         if wanted != self.share:
-            self._trade(row, time, decided, wanted, price, TARGET)
-        return row if opened else row + 1
+            self._trade(step.row, step.time, step.decided, wanted, price, TARGET)
 
-    def _leave(self, stop: float, hold: int, begins: int, until: int) -> None:
+    def _leave(self, step: _Step, fresh: bool) -> None:
         """Close the position where its stop or its holding limit comes before the next target."""
-        stopped = self._stop_row(stop, begins, until + self._moves_before_mid(until))
-        over, at_open = self._hold_row(self.entered + hold) if hold else (self.rows, False)
-        if over >= until:
+        over, at_open = step.over, step.over_at_open
+        if step.hold and not fresh:
+            rows, opens = self._hold_rows(np.array([self.entered + step.hold]))
+            over, at_open = int(rows[0]), bool(opens[0])
+        if over >= step.until:
             over = self.rows
+        stopped = self.rows
+        if step.stop == step.stop:
+            begins = step.row if step.opened else step.row + 1
+            end = step.until
+            if end < self.rows and not self.opened[end] and self._moves_before_mid(end):
+                end += 1
+            stopped = self._stop_row(step.stop, begins, min(end, over + 1))
         if stopped < over or (stopped == over < self.rows and not at_open):
-            time, price = self._stop_fill(stop, stopped, begins)
-            self._close(stopped, time, price, STOP)
+            self._close(stopped, *self._stop_fill(step.stop, stopped), STOP)
         elif over < self.rows:
-            prices, times = (
-                (self.prices.opens, self.prices.start)
-                if at_open
-                else (self.prices.mids, self.prices.end)
-            )
-            self._close(over, int(times[over]), [float(leg[over]) for leg in prices], HOLD)
+            self._close(over, *self._priced(over, at_open), HOLD)
 
-    def _hold_row(self, expires: int) -> tuple[int, bool]:
-        """First row with a price at or after a time, and whether that is its open."""
-        row = int(self.prices.end.searchsorted(expires))
-        if row >= self.rows:
-            return self.rows, False
-        if self.opened[row] and self.prices.start[row] >= expires:
-            return row, True
-        if self.closed[row]:
-            return row, False
-        row = int(self.next[row + 1])
-        return row, row < self.rows and bool(self.opened[row])
+    def _hold_rows(self, expires: Ints) -> tuple[Ints, Mask]:
+        """First row with a price at or after each time, and whether that is its open."""
+        row = np.searchsorted(self.prices.end, expires)
+        there = np.minimum(row, self.rows - 1)
+        early = self.opened[there] & (self.prices.start[there] >= expires)
+        later = self.next[there + 1]
+        late = ~early & ~self.closed[there]
+        found = np.where(row >= self.rows, self.rows, np.where(late, later, there))
+        opened = self.opened[np.minimum(found, self.rows - 1)]
+        return found, (early | late) & opened
 
-    def _close(self, row: int, time: int, price: list[float], reason: int) -> None:
+    def _priced(self, row: int, at_open: bool) -> tuple[int, tuple[float, ...]]:
+        """Time and prices of a row's open or mid."""
+        prices = self.prices
+        legs, times = (prices.opens, prices.start) if at_open else (prices.mids, prices.end)
+        return int(times[row]), tuple(float(leg[row]) for leg in legs)
+
+    def _close(self, row: int, time: int, price: tuple[float, ...], reason: int) -> None:
         self.barred, self.closed_row = self.share, row
         self._trade(row, time, max(row - 1, 0), 0.0, price, reason)
 
     def _trade(
-        self, row: int, time: int, decided: int, share: float, price: list[float], reason: int
+        self, row: int, time: int, decided: int, share: float, price: tuple[float, ...], reason: int
     ) -> None:
-        held = [(share if leg == 0 else -share) / price[leg] if share else 0.0 for leg in self.legs]
+        held = [
+            sign * share / paid if share else 0.0 for sign, paid in zip(SIGNS, price, strict=False)
+        ]
         for leg in self.legs:
             before, after = self.held[leg], held[leg]
             if before * after <= 0.0:
@@ -292,13 +332,13 @@ class _Walk:
         """Whether a row that trades at its mid says where the price was before."""
         raise NotImplementedError
 
-    def _loss(self, price: list[float]) -> float:
+    def _loss(self, price: tuple[float, ...]) -> float:
         raise NotImplementedError
 
     def _stop_row(self, stop: float, begins: int, end: int) -> int:
         raise NotImplementedError
 
-    def _stop_fill(self, stop: float, row: int, begins: int) -> tuple[int, list[float]]:
+    def _stop_fill(self, stop: float, row: int) -> tuple[int, tuple[float, ...]]:
         raise NotImplementedError
 
 
@@ -309,16 +349,12 @@ class _OneLeg(_Walk):
         return mid
 
     def _moves_before_mid(self, row: int) -> bool:
-        if row == self.rows or self.opened[row]:
-            return False
         return bool(self.prices.low[row] < self.prices.high[row])
 
-    def _loss(self, price: list[float]) -> float:
+    def _loss(self, price: tuple[float, ...]) -> float:
         return self.entry[0] - price[0] if self.share > 0.0 else price[0] - self.entry[0]
 
     def _stop_row(self, stop: float, begins: int, end: int) -> int:
-        if stop != stop:
-            return self.rows
         if self.share > 0.0:
             hit = self.prices.low[begins:end] <= self.entry[0] - stop
         else:
@@ -326,7 +362,7 @@ class _OneLeg(_Walk):
         first = int(hit.argmax()) if len(hit) else 0
         return begins + first if len(hit) and hit[first] else self.rows
 
-    def _stop_fill(self, stop: float, row: int, begins: int) -> tuple[int, list[float]]:
+    def _stop_fill(self, stop: float, row: int) -> tuple[int, tuple[float, ...]]:
         prices, long = self.prices, self.share > 0.0
         level = self.entry[0] - stop if long else self.entry[0] + stop
         if self.opened[row]:
@@ -337,7 +373,7 @@ class _OneLeg(_Walk):
             gapped_at = int(prices.end[row]) if prices.low[row] == prices.high[row] else 0
         beyond = best <= level if long else best >= level
         time = gapped_at if beyond and gapped_at else int(prices.end[row]) - 1
-        return time, [min(level, best) if long else max(level, best)]
+        return time, (min(level, best) if long else max(level, best),)
 
 
 class _TwoLegs(_Walk):
@@ -349,7 +385,7 @@ class _TwoLegs(_Walk):
     def _moves_before_mid(self, row: int) -> bool:
         return False
 
-    def _loss(self, price: list[float]) -> float:
+    def _loss(self, price: tuple[float, ...]) -> float:
         gain = sum(self.held[leg] * (price[leg] - self.entry[leg]) for leg in self.legs)
         return -gain / abs(self.held[0] * self.entry[0])
 
@@ -360,23 +396,20 @@ class _TwoLegs(_Walk):
         return np.asarray(-gain / abs(self.held[0] * self.entry[0]) >= stop)
 
     def _stop_row(self, stop: float, begins: int, end: int) -> int:
-        if stop != stop:
-            return self.rows
         hit = self._lost(self.prices.mids, begins, end, stop)
         hit |= self._lost(self.prices.opens, begins, end, stop)
         first = int(hit.argmax()) if len(hit) else 0
         return begins + first if len(hit) and hit[first] else self.rows
 
-    def _stop_fill(self, stop: float, row: int, begins: int) -> tuple[int, list[float]]:
-        prices = self.prices
-        if self._lost(prices.opens, row, row + 1, stop)[0]:
-            return int(prices.start[row]), [float(leg[row]) for leg in prices.opens]
-        return int(prices.end[row]), [float(leg[row]) for leg in prices.mids]
+    def _stop_fill(self, stop: float, row: int) -> tuple[int, tuple[float, ...]]:
+        return self._priced(row, bool(self._lost(self.prices.opens, row, row + 1, stop)[0]))
 
 
 def _next_row(priced: Mask) -> Ints:
     """First row at or after each that has a price; one more entry, as of after the last."""
     rows = len(priced)
+    if priced.all():
+        return np.arange(rows + 1)
     at = np.where(priced, np.arange(rows), rows)
     return np.append(np.minimum.accumulate(at[::-1])[::-1], rows)
 

@@ -86,7 +86,8 @@ class BarResult:
     @cached_property
     def returns(self) -> pd.Series[Any]:
         """Net profit of each row."""
-        net = self.gross - self.funding - sum(self.costs.values())
+        paid = sum((sum(leg.values()) for leg in self.charged), np.zeros(len(self.fills.row)))
+        net = self.gross - self.funding - by_row(self.fills.row, paid, len(self.time))
         return pd.Series(net, index=self._index, name="net")
 
     @cached_property
@@ -102,6 +103,12 @@ class BarResult:
     def position(self) -> Floats:
         """What is held after each row, as it was bought: target times the notional of 1."""
         return self.scale * held_after(self.fills.row, self.fills.share, len(self.time))
+
+    @property
+    def rows_held(self) -> int:
+        """Rows after which a position is held."""
+        lives = np.diff(self.fills.row, append=len(self.time))
+        return int(lives[self.fills.share != 0.0].sum())
 
     @cached_property
     def frame(self) -> pd.DataFrame:
@@ -163,6 +170,11 @@ class BarResult:
         last = float(self.marks[leg][-1]) if len(self.time) else math.nan
         return round_trips(fills, last, funding=settled if leg == 0 else None)
 
+    @cached_property
+    def _days(self) -> Ints:
+        """Day that each bar, which ends with its row, lies in."""
+        return (self.time - 1) // NS_PER_DAY
+
     def daily(self, returns: pd.Series[Any] | None = None) -> pd.Series[Any]:
         """Return the profit of each whole UTC day, at the end of the day.
 
@@ -177,8 +189,7 @@ class BarResult:
         net = (self.returns if returns is None else returns).to_numpy(np.float64)
         if len(self.time) < 2:
             return pd.Series([], index=from_ns(np.empty(0, np.int64)), dtype=np.float64, name="net")
-        # A row belongs to the day that its bar, which ends with it, lies in.
-        day = (self.time - 1) // NS_PER_DAY
+        day = self._days
         length = int(np.median(np.diff(self.time[:1000])))
         first = int(day[0]) + (self.time[0] - length > day[0] * NS_PER_DAY)
         last = int(day[-1]) + (self.time[-1] == (day[-1] + 1) * NS_PER_DAY)

@@ -155,11 +155,14 @@ def _check(
 def _gross(fills: Fills, leg: int, mark: Floats, scale: float) -> Floats:
     """Profit of a leg before costs and funding, by row."""
     quantity = fills.quantity[leg]
-    held = np.concatenate(([0.0], held_after(fills.row, quantity, len(mark))[:-1]))
-    profit = np.where(held == 0.0, 0.0, held * np.diff(mark, prepend=mark[:1]))
+    profit = np.diff(mark, prepend=mark[:1])
+    if len(mark) and np.isnan(mark[0]):
+        profit[np.isnan(profit)] = 0.0  # nothing is held before there is a price
+    profit[1:] *= held_after(fills.row, quantity, len(mark))[:-1]
     # A fill changes what is held from its own price on, not from the row's beginning.
     late = np.diff(quantity, prepend=0.0) * (mark[fills.row] - fills.price[leg])
-    return scale * (profit + by_row(fills.row, late, len(mark)))
+    np.add.at(profit, fills.row, late)
+    return np.asarray(scale * profit)
 
 
 def _settled(

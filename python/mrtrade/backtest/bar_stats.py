@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mrtrade.backtest import metrics
+from mrtrade.backtest.bar_costs import PARTS
 
 if TYPE_CHECKING:
     from mrtrade.backtest.bar_result import BarResult
@@ -51,7 +52,7 @@ def measure(run: BarResult) -> tuple[Stats, dict[str, str]]:
             notes[name] = reason
 
     net = run.returns.to_numpy()
-    costs = {name: float(np.sum(paid)) for name, paid in run.costs.items()}
+    costs = {name: sum(float(leg[name].sum()) for leg in run.charged) for name in PARTS}
     days = run.daily().to_numpy()
     stats |= {"days": len(days), "rows": len(net), "gross": float(np.sum(run.gross))}
     stats["funding"] = float(np.sum(run.funding))
@@ -77,7 +78,7 @@ def measure(run: BarResult) -> tuple[Stats, dict[str, str]]:
     put("win_rate", _mean(closed["pnl"].to_numpy() > 0.0), none)
     put("mean_trade_bps", _mean(closed["return_bps"].to_numpy()), none)
     put("mean_hold_s", _mean(closed["hold_s"].to_numpy()), none)
-    stats["time_in_market"] = float(np.mean(run.position != 0.0)) if len(net) else 0.0
+    stats["time_in_market"] = run.rows_held / len(net) if len(net) else 0.0
     return stats, notes
 
 

@@ -230,7 +230,7 @@ def _progress(
     )
 
 
-def _last_mid(scene: Scene) -> float:
+def last_mid(scene: Scene) -> float:
     """Mid at the last decision; without any mid nothing was traded, so there is nothing to mark."""
     mid = scene.bars["mid"].ffill().to_numpy(np.float64)[-1]
     return float(mid) if math.isfinite(mid) else 0.0
@@ -241,7 +241,7 @@ def _costs(fills: pd.DataFrame, scene: Scene) -> tuple[Waterfall, pd.DataFrame]:
     contract = scene.terms.contract
     funding = funding_paid(fills, scene.rates, contract)
     paid = math.fsum(funding["paid"].to_numpy(np.float64))
-    return waterfall(fills, _last_mid(scene), contract, paid), funding
+    return waterfall(fills, last_mid(scene), contract, paid), funding
 
 
 def _measure(preset: Preset, replay: Replay, scene: Scene) -> dict[str, Any]:
@@ -266,7 +266,7 @@ def _result(
     costs, funding = _costs(fills, scene)
     equity = equity_frame(replay.samples(), scene.times, capital, terms)
     check_books(fills, equity, capital, contract, funding)
-    trades = round_trips(fills, _last_mid(scene), contract, funding)
+    trades = round_trips(fills, last_mid(scene), contract, funding)
     stats, notes = summarise(equity, fills, orders, trades, capital, contract)
     return Result(
         fills=fills,
@@ -299,7 +299,7 @@ def _manifest(scene: Scene, strategy: Strategy, replay: Replay) -> dict[str, Any
     if config.strategy.model is not None:
         resolved["strategy"]["model"] = str(config.strategy.model.absolute())
     data = {
-        "fingerprint": _fingerprint(scene),
+        "fingerprint": fingerprint(scene),
         "start": f"{from_ns(tape.start_ns):%Y-%m-%d %H:%M:%S} UTC",
         "end": f"{from_ns(tape.end_ns):%Y-%m-%d %H:%M:%S} UTC",
         "deltas": len(tape.deltas[0]),
@@ -318,7 +318,7 @@ def _manifest(scene: Scene, strategy: Strategy, replay: Replay) -> dict[str, Any
     )
 
 
-def _fingerprint(scene: Scene) -> str:
+def fingerprint(scene: Scene) -> str:
     """Fingerprint of all that was read: the tape, and what else there is."""
     parts = [scene.tape.fingerprint]
     if len(scene.rates):

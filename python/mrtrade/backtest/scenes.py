@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,21 +84,34 @@ def make_scene(
     decided
         As `decided_on` returns it.
     """
+    return scene_of(config, tape, bars, settlements(store, tape, bars), decided)
+
+
+def settlements(store: Store, tape: Tape, bars: pd.DataFrame) -> pd.DataFrame:
+    """Return the funding that was settled during a tape, the last mid standing in for a mark."""
     from mrtrade.data.funding import funding_rates
 
-    terms = tape.instrument
-    rates = funding_rates(store, terms, tape.start_ns, int(to_ns(bars.index)[-1]))
-    if not config.transaction_costs.funding:
-        rates = rates.iloc[:0]
+    end_ns = int(to_ns(bars.index)[-1])
+    return _marked(funding_rates(store, tape.instrument, tape.start_ns, end_ns), bars["mid"])
+
+
+def scene_of(
+    config: BacktestConfig,
+    tape: Tape,
+    bars: pd.DataFrame,
+    rates: pd.DataFrame,
+    decided: tuple[pd.DataFrame, str | None],
+) -> Scene:
+    """Put together what was read and computed already, as for many configurations."""
     features, model_sha256 = decided
     return Scene(
         config=config,
-        terms=terms,
+        terms=tape.instrument,
         tape=tape,
         bars=bars,
         features=features,
-        rates=_marked(rates, bars["mid"]),
-        max_lots=max_lots(config, terms, bars["mid"].to_numpy(np.float64)),
+        rates=rates if config.transaction_costs.funding else rates.iloc[:0],
+        max_lots=max_lots(config, tape.instrument, bars["mid"].to_numpy(np.float64)),
         model_sha256=model_sha256,
     )
 
@@ -110,7 +124,6 @@ def decided_on(
     A model's forecast is missing (NaN) on the bars on which one of its features is still warming
     up: a model gives a number there too, of a kind that it was not trained on.
     """
-    from mrtrade.features import compute
     from mrtrade.strategies.base import FORECAST
 
     model, kind = config.strategy.model, type(strategy).__name__
@@ -127,12 +140,10 @@ def decided_on(
             else "leave it out, or ask for a forecast, as by min_forecast_bps",
         )
     if model is None:
-        features = compute(bars, registered)
-        _refuse_missing(features, kind)
-        return features, None
+        return features_of(bars, registered, kind), None
     forecaster, digest = _load_model(model)
-    features = compute(bars, dict.fromkeys([*registered, *forecaster.features]))
-    _refuse_missing(features, f"{kind}, or the model,")
+    names = list(dict.fromkeys([*registered, *forecaster.features]))
+    features = features_of(bars, names, f"{kind}, or the model,")
     forecast = _forecast(forecaster, features)
     return features.assign(**{FORECAST: forecast})[list(strategy.features)], digest
 
@@ -155,9 +166,14 @@ def _forecast(forecaster: Forecaster, features: pd.DataFrame) -> np.ndarray:
     return forecast
 
 
-def _refuse_missing(features: pd.DataFrame, who: str) -> None:
+def features_of(bars: pd.DataFrame, names: Sequence[str], who: str) -> pd.DataFrame:
+    """Compute features; one that has no value on these bars is an error that says who reads it."""
+    from mrtrade.features import compute
+
+    features = compute(bars, names)
     for name, why in features.attrs["reasons"].items():
         raise ConfigError(f"{who} reads {name!r}, which has no value: {why}")
+    return features
 
 
 def _marked(rates: pd.DataFrame, mid: pd.Series[Any]) -> pd.DataFrame:

@@ -101,9 +101,12 @@ def asked_for(targets: pd.DataFrame, mid: pd.Series[Any]) -> Asked:
     share = targets["target"].to_numpy(np.float64)
     stop_bps = targets["stop_bps"].to_numpy(np.float64)
     hold_s = targets["hold_s"].to_numpy(np.float64)
-    latest = np.maximum.accumulate(np.where(np.isnan(share), -1, np.arange(len(share))))
-    source = np.maximum(latest, 0)
     price = mid.ffill().to_numpy(np.float64)
+    open_ = np.isnan(share)
+    if not (open_.any() or (len(price) and np.isnan(price[0]))):
+        return Asked(share, stop_bps, hold_s, price)
+    latest = np.maximum.accumulate(np.where(open_, -1, np.arange(len(share))))
+    source = np.maximum(latest, 0)
     withheld = (latest < 0) | held_back(stop_bps[source], price)
     return Asked(
         share=np.where(withheld, 0.0, share[source]),
@@ -119,7 +122,8 @@ def refuse_bad(targets: pd.DataFrame) -> None:
 
     names = ("target", "stop_bps", "hold_s")
     share, stop_bps, hold_s = (targets[name].to_numpy(np.float64) for name in names)
-    wrong = np.flatnonzero((np.abs(share) > 1.0) | (stop_bps < 0.0) | (hold_s < 0.0))
+    least = np.fmin(np.fmin(share + 1.0, 1.0 - share), np.fmin(stop_bps, hold_s))
+    wrong = np.flatnonzero(least < 0.0)
     if len(wrong):
         at = wrong[0]
         raise bad_target(targets.index[at], Target(share[at], stop_bps[at], hold_s[at]))

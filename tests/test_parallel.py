@@ -1,0 +1,156 @@
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from mrtrade import parallel
+from mrtrade.errors import ConfigError, DataError, RunError
+from mrtrade.parallel import Workers, run
+
+TWO = [Workers(2), Workers(2, "threading")]
+
+
+def work(seed, size):
+    """Sums whose last digits hang on the order of summation, and on the threads of BLAS."""
+    x = np.random.default_rng(seed).normal(size=(size, size))
+    return hashlib.sha256((x @ x.T @ x).tobytes()).hexdigest(), float(np.exp(x).sum())
+
+
+def threads(_):
+    from threadpoolctl import threadpool_info
+
+    np.ones((2, 2)) @ np.ones((2, 2))
+    return max(pool["num_threads"] for pool in threadpool_info())
+
+
+def fails(number):
+    if number == 3:
+        raise DataError("spoiled", row=7)
+    if number == 5:
+        raise ValueError("not ours")
+    return number
+
+
+def slow_first(number):
+    time.sleep(0.2 if number == 0 else 0.0)
+    return number
+
+
+TASKS = [(seed, 60) for seed in range(8)]
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0"
+    ) as cluster:
+        yield cluster.scheduler_address
+
+
+@pytest.mark.parametrize("workers", TWO, ids=lambda w: w.backend)
+def test_the_same_bits_and_order_whoever_works(workers):
+    assert run(work, TASKS, workers) == run(work, TASKS) == [work(*task) for task in TASKS]
+    assert run(slow_first, [(i,) for i in range(4)], workers) == [0, 1, 2, 3]
+
+
+def test_the_same_bits_on_a_dask_cluster(cluster):
+    workers = Workers(backend="dask", scheduler=cluster)
+    seen = []
+    assert run(work, TASKS, workers, seen.append) == run(work, TASKS)
+    assert seen == list(range(1, 9))
+    with pytest.raises(DataError, match=r"task 3, fails\(3\): row 7: spoiled"):
+        run(fails, [(i,) for i in range(5)], workers)
+
+
+def test_a_dask_cluster_of_ones_own_is_ended():
+    pytest.importorskip("distributed")
+    before = {child.pid for child in psutil.Process().children(recursive=True)}
+    assert run(work, TASKS[:2], Workers(2, "dask")) == run(work, TASKS[:2])
+    left = [c for c in psutil.Process().children(recursive=True) if c.pid not in before]
+    assert not [c for c in left if "spawn_main" in " ".join(c.cmdline())]
+
+
+@pytest.mark.parametrize("workers", [Workers(), *TWO], ids=["alone", "loky", "threading"])
+def test_a_task_has_one_thread(workers):
+    pytest.importorskip("threadpoolctl")
+    assert run(threads, [(i,) for i in range(3)], workers) == [1, 1, 1]
+
+
+@pytest.mark.parametrize("workers", [Workers(), *TWO], ids=["alone", "loky", "threading"])
+def test_a_task_that_fails_is_named(workers):
+    with pytest.raises(DataError, match=r"task 3, fails\(3\): row 7: spoiled"):
+        run(fails, [(i,) for i in range(5)], workers)
+    with pytest.raises(RunError, match=r"task 1, fails\(5\): ValueError: not ours"):
+        run(fails, [(1,), (5,), (2,)], workers)
+    assert run(fails, [(1,), (2,)], workers) == [1, 2]  # and the workers are of use again
+
+
+@pytest.mark.parametrize("workers", [Workers(), *TWO], ids=["alone", "loky", "threading"])
+def test_progress_is_told_in_order(workers):
+    seen = []
+    run(slow_first, [(i,) for i in range(4)], workers, seen.append)
+    assert seen == [1, 2, 3, 4]
+
+
+def test_nothing_to_do():
+    assert run(work, []) == run(work, [], Workers(2)) == []
+
+
+ENDLESS = """
+import sys
+from mrtrade.parallel import Workers, run
+from tests.test_parallel import endless
+
+run(endless, [(i,) for i in range(4)], Workers(2))
+"""
+
+
+def endless(number):
+    Path(os.environ["STARTED"], str(number)).touch()
+    time.sleep(600)
+
+
+def test_an_interrupt_ends_the_workers(tmp_path):
+    root = Path(__file__).parents[1]
+    env = os.environ | {"STARTED": str(tmp_path)}
+    parent = subprocess.Popen(
+        [sys.executable, "-c", ENDLESS], cwd=root, env=env, stderr=subprocess.DEVNULL
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while len(list(tmp_path.iterdir())) < 2 and time.monotonic() < deadline:
+            assert parent.poll() is None
+            time.sleep(0.05)
+        children = psutil.Process(parent.pid).children(recursive=True)
+        assert len(children) >= 2
+        parent.send_signal(signal.SIGINT)  # to the parent alone, as `kill -INT` does
+        assert parent.wait(30) != 0
+        _, alive = psutil.wait_procs(children, timeout=10)
+        assert not alive
+    finally:
+        parent.kill()
+        parent.wait()
+
+
+def test_what_cannot_be():
+    with pytest.raises(ConfigError, match="at least 1"):
+        Workers(0)
+    with pytest.raises(ConfigError, match="loky, threading, dask, ray"):
+        Workers(2, "spark")
+    with pytest.raises(ConfigError, match="a scheduler is for a cluster"):
+        Workers(2, scheduler="tcp://127.0.0.1:1")
+
+
+def test_a_scheduler_that_does_not_answer(monkeypatch):
+    pytest.importorskip("distributed")
+    monkeypatch.setattr(parallel, "PATIENCE", "1s")
+    with pytest.raises(ConfigError, match="dask worker"):
+        run(work, TASKS, Workers(backend="dask", scheduler="127.0.0.1:1"))
