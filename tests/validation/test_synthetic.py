@@ -75,7 +75,7 @@ def test_a_random_walk_looks_like_a_market():
     hour = size.groupby(bars.index[1:].hour).mean()
     assert hour.idxmax() in range(14, 21)
     assert hour.max() / hour.min() > 1.4
-    weekend = bars.index[1:].dayofweek >= 5
+    weekend = bars.index[1:].day_of_week >= 5
     assert size[weekend].mean() / size[~weekend].mean() == pytest.approx(0.68, abs=0.08)
     assert np.corrcoef(np.log(bars["volume"][1:]), np.log(size + 1.0))[0, 1] > 0.2
 

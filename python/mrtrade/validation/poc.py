@@ -212,4 +212,4 @@ def time_query(store: Store, exchange: str, symbol: str, days: list[str]) -> tup
 
 
 def _day_after(day: str) -> str:
-    return str(np.datetime64(day, "D") + 1)
+    return str(np.datetime64(day, "D") + np.timedelta64(1, "D"))

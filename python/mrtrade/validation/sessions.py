@@ -133,7 +133,12 @@ class Manifest(BaseModel):
         Of packages.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        populate_by_name=True,
+        protected_namespaces=(),  # older pydantic keeps names that begin with model_ to itself
+    )
 
     schema_name: Literal["mrtrade.session/1"] = Field(default="mrtrade.session/1", alias="schema")
     session: str = Field(min_length=1)
