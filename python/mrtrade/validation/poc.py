@@ -30,7 +30,15 @@ from mrtrade.errors import StoreError
 from mrtrade.validation.criteria import Verdict
 from mrtrade.validation.poc_criteria import judge_evidence, judge_query, not_judged
 from mrtrade.validation.poc_replay import Traded
-from mrtrade.validation.poc_stage import MICRO, PRICE, WITH, WITHOUT, PocSettings, Stage
+from mrtrade.validation.poc_stage import (
+    MICRO,
+    PRICE,
+    WITH,
+    WITHOUT,
+    PocSettings,
+    Stage,
+    day_after,
+)
 
 if TYPE_CHECKING:
     from mrtrade.data.store import Store
@@ -199,17 +207,13 @@ def time_query(store: Store, exchange: str, symbol: str, days: list[str]) -> tup
 
     The median of three reads, every column; the first may have to go to the disk.
     """
-    entries = store.entries("trades", exchange, symbol, days[0], _day_after(days[-1]))
+    entries = store.entries("trades", exchange, symbol, days[0], day_after(days[-1]))
     if not entries:
         return math.nan, "no trades on these days"
     day = max(entries, key=lambda entry: entry.rows).day
     took, rows = [], 0
     for _ in range(3):
         begin = time.perf_counter()
-        rows = len(store.read("trades", exchange, symbol, day, _day_after(day)))
+        rows = len(store.read("trades", exchange, symbol, day, day_after(day)))
         took.append(time.perf_counter() - begin)
     return float(np.median(took)), f"{rows:,} trades of {day}, every column; first {took[0]:.3f} s"
-
-
-def _day_after(day: str) -> str:
-    return str(np.datetime64(day, "D") + np.timedelta64(1, "D"))

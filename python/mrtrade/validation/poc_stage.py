@@ -109,7 +109,7 @@ class Stage:
         self.terms = find_instrument(store, *place)
         self.span = (
             days[0] if settings.start is None else settings.start,
-            str(np.datetime64(days[-1], "D") + 1),
+            day_after(days[-1]),
         )
         self.latency_ns = LatencyConfig().feed_ns
         self.bar_ns = duration_ns(settings.bar)
@@ -305,3 +305,8 @@ def _blocks(values: Floats, length: int) -> Floats:
     """Return sums of so many consecutive values; what is left over at the end is left out."""
     count = len(values) // length
     return np.asarray(values[: count * length].reshape(count, length).sum(axis=1))
+
+
+def day_after(day: str) -> str:
+    """Return the day after a day, as YYYY-MM-DD."""
+    return str(np.datetime64(day, "D") + np.timedelta64(1, "D"))
