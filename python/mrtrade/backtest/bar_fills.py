@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -183,7 +184,7 @@ class _Step(NamedTuple):
     over_at_open: bool
 
 
-class _Walk:
+class _Walk(ABC):
     """The position on its way through the bars: one step for each change of target."""
 
     def __init__(self, prices: Prices) -> None:
@@ -325,21 +326,25 @@ class _Walk:
             reason=reason,
         )
 
+    @abstractmethod
     def _stop_unit(self, mid: Floats) -> Floats | float:
-        raise NotImplementedError
+        """Price that a stop's bps are of."""
 
+    @abstractmethod
     def _moves_before_mid(self, row: int) -> bool:
         """Whether a row that trades at its mid says where the price was before."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _loss(self, price: tuple[float, ...]) -> float:
-        raise NotImplementedError
+        """Loss of the position at these prices, in the unit of a stop."""
 
+    @abstractmethod
     def _stop_row(self, stop: float, begins: int, end: int) -> int:
-        raise NotImplementedError
+        """First row of a span that reaches the stop; the number of rows: none."""
 
+    @abstractmethod
     def _stop_fill(self, stop: float, row: int) -> tuple[int, tuple[float, ...]]:
-        raise NotImplementedError
+        """Time and prices at which it is filled there."""
 
 
 class _OneLeg(_Walk):

@@ -24,9 +24,9 @@ On the deflated ratio: its benchmark is the best ratio that as many trials would
 them worthless. The variance of their ratios is then that of estimates of 0, 1 / (days - 1) (Lo
 2002), whatever the trials are like, and the expected best is the largest where they have nothing to
 do with each other. Bailey and Lopez de Prado (2014) take the sample variance of the ratios that the
-trials did show. Where some trials earn and others only pay their costs that is no luck: in the
-noise control it refused the best strategy on every one of 240 data sets with a planted effect,
-however large (docs/noise-control.md). It stands in the note.
+trials did show: where some trials earn and others only pay their costs, that spread is no luck, and
+it can refuse an effect however large. So this asks less than theirs where trials differ much; that
+figure stands in the note.
 
 What could not be measured is not judged, and without it there is no GO.
 """
