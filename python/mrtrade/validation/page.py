@@ -35,7 +35,7 @@ MORE_CSS = """
 td.wrap{white-space:normal;text-align:left;min-width:180px}td.judge{font-weight:700}
 td.passed{color:var(--good)}td.failed{color:var(--bad)}td.unjudged{color:var(--warn)}
 .half{display:grid;grid-template-columns:repeat(auto-fit,minmax(430px,1fr));gap:16px;margin-bottom:16px}
-.half>section{margin:0;min-width:0}.ask{margin:0 0 10px}
+.half>section{margin:0;min-width:0}.half td:first-child{white-space:normal}.ask{margin:0 0 10px}
 dt{font-weight:700;margin-top:8px}dd{margin:0}
 img{max-width:100%;height:auto;background:#fff;border-radius:4px}figure{margin:0 0 12px}
 figcaption{color:var(--soft);font-size:13px}
@@ -252,7 +252,10 @@ def _deflated(report: ValidationReport) -> list[tuple[str, str]]:
     return [
         *rows,
         ("Best that so many worthless trials show, annual", f"{year * one.benchmark:.2f}"),
-        (f"Chance that it is above that (DSR, {one.version})", _chance(one.probability)),
+        (
+            f"Chance that it is above that (DSR, by the PSR of {one.version})",
+            _chance(one.probability),
+        ),
     ]
 
 
