@@ -182,6 +182,16 @@ def test_the_example_runs():
     assert not failed
 
 
+def test_a_way_to_order_is_the_strategys_or_as_configured():
+    strategy = FadeImbalance()
+    assert strategy.crosses("passive") == (False, False)
+    strategy.exit_mode = "aggressive"
+    assert strategy.crosses("passive") == (False, True)
+    strategy.entry_mode = "agressive"
+    with pytest.raises(ConfigError, match="entry_mode: FadeImbalance orders in no known way"):
+        strategy.crosses("passive")
+
+
 @pytest.mark.parametrize(
     ("name", "params", "says"),
     [

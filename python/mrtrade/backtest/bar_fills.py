@@ -23,9 +23,6 @@ REASONS = ("target", "stop", "hold")
 """Why a fill happened, by its code."""
 TARGET, STOP, HOLD = range(3)
 
-SIGNS = (1.0, -1.0)
-"""Of a target of 1 in each leg."""
-
 
 @dataclass(frozen=True)
 class Prices:
@@ -297,9 +294,8 @@ class _Walk(ABC):
     def _trade(
         self, row: int, time: int, decided: int, share: float, price: tuple[float, ...], reason: int
     ) -> None:
-        held = [
-            sign * share / paid if share else 0.0 for sign, paid in zip(SIGNS, price, strict=False)
-        ]
+        units = share / price[0]
+        held = [units, -units][: len(self.legs)]
         for leg in self.legs:
             before, after = self.held[leg], held[leg]
             if before * after <= 0.0:

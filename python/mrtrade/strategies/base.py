@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -231,6 +231,30 @@ class Strategy:
         size, stop_bps, hold_s = (float(term) for term in terms[:, 0])
         self._held = Target(side * size, stop_bps, hold_s) if side else Target(0.0)
         return self._held
+
+    def crosses(self, configured: Mode) -> tuple[bool, bool]:
+        """Whether targets other than flat, and flat ones, cross the spread at once.
+
+        Parameters
+        ----------
+        configured : {"passive", "aggressive"}
+            What holds where the strategy does not say, see `entry_mode`.
+
+        Raises
+        ------
+        ConfigError
+            If the strategy names a mode that there is not.
+        """
+        modes = self.entry_mode or configured, self.exit_mode or configured
+        for name, mode in zip(("entry_mode", "exit_mode"), modes, strict=True):
+            if mode not in get_args(Mode):
+                raise ConfigError(
+                    f"{type(self).__name__} orders in no known way",
+                    key=name,
+                    value=mode,
+                    expected=" or ".join(get_args(Mode)),
+                )
+        return modes[0] == "aggressive", modes[1] == "aggressive"
 
     def _evaluate(self, row: Row, rows: int) -> tuple[list[Mask], Array]:
         """Return entries, of one side and with a size only, and exits; size, stop and limit."""
