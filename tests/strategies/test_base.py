@@ -187,7 +187,7 @@ def test_a_way_to_order_is_the_strategys_or_as_configured():
     assert strategy.crosses("passive") == (False, False)
     strategy.exit_mode = "aggressive"
     assert strategy.crosses("passive") == (False, True)
-    strategy.entry_mode = "agressive"
+    strategy.entry_mode = "fast"
     with pytest.raises(ConfigError, match="entry_mode: FadeImbalance orders in no known way"):
         strategy.crosses("passive")
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from mrtrade.backtest.bar_fills import carried
+from mrtrade.backtest.bar_prices import carried
 from mrtrade.errors import ConfigError, DataError
 
 Floats = npt.NDArray[np.float64]

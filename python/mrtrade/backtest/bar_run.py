@@ -12,7 +12,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from mrtrade.backtest.bar_costs import CostCharge, charge
-from mrtrade.backtest.bar_fills import TARGET, Fills, Prices, by_row, held_after, prices_of, walk
+from mrtrade.backtest.bar_fills import TARGET, Fills, by_row, held_after, walk
+from mrtrade.backtest.bar_prices import Prices, prices_of
 from mrtrade.backtest.bar_result import BarResult
 from mrtrade.backtest.targets import asked_for
 from mrtrade.clock import to_ns
@@ -51,14 +52,15 @@ def run_bars(
         Settlements of the first leg: ``time``, ``rate`` (fraction of the notional that longs pay)
         and ``mark`` (quote; NaN: the last mid known then).
     second : DataFrame, optional
-        Bars of a second leg, of which -target is held, on the same index. Where a leg has no
-        price neither is traded, and both are marked at the last prices that were known together.
+        Bars of a second leg on the same index, of which the opposite is held: as many base units
+        as of the first. Where a leg has no price neither is traded, and both are marked at the last
+        prices that were known together.
     second_costs : CostCharge, optional
         Of the second leg; default: `costs`.
     capital : float
         USD; all results are shares of it.
     size_usd : float, optional
-        Notional of a target of 1; default: the capital.
+        Notional of a target of 1, of the first leg; default: the capital.
     urgency : float or (float, float)
         0 (waits) to 1 (crosses the spread), of orders for targets other than flat, and for flat
         ones. Stops and holding limits always have 1.
