@@ -128,12 +128,26 @@ def test_a_stop_acts_on_the_basis_not_on_a_leg():
     assert long["target"].tolist() == [0.0, 0.5, 0.5, 0.5, 0.5, 0.0, -0.5]
 
 
-def test_a_limit_closes_until_the_target_changes():
-    targets = frame([1.0, 1.0, np.nan, 1.0, 0.4, 0.4], hold_s=2.0)
-    flat = series([100.0] * 6, targets)
+def test_a_limit_closes_until_the_target_leaves_its_direction():
+    targets = frame([1.0, 1.0, np.nan, 1.0, 0.4, -0.4, -0.4, 0.0, -1.0], hold_s=2.0)
+    flat = series([100.0] * 9, targets)
     got = held_together(targets, flat, flat)
-    assert got["target"].tolist() == [1.0, 1.0, 0.0, 0.0, 0.4, 0.4]
-    assert got["closed_by"].tolist() == ["", "", "limit", "", "", ""]
+    assert got["target"].tolist() == [1.0, 1.0, 0.0, 0.0, 0.0, -0.4, -0.4, 0.0, -1.0]
+    assert got["closed_by"].tolist() == ["", "", "limit", "", "", "", "", "", ""]
+
+
+def test_another_size_goes_on_with_the_entry_and_the_time_that_there_were():
+    # Short the basis, a half at 0 and a half at 20 bps: the entry is at 10, the stop at 40.
+    targets = frame([-0.5, -1.0, -1.0, -1.0, -1.0], stop_bps=30.0)
+    perpetual = series([100.0, 100.2, 100.31, 100.39, 100.41], targets)
+    spot = series([100.0] * 5, targets)
+    assert held_together(targets, perpetual, spot)["target"].tolist() == [-0.5, -1, -1, -1, 0]
+    less = targets.assign(target=[-1.0, -0.5, -0.5, -0.5, -0.5])
+    assert held_together(less, perpetual, spot)["target"].tolist() == [-1, -0.5, 0, 0, 0]
+    tight = targets.assign(stop_bps=[50.0, 10.0, 10.0, 10.0, 10.0])  # beyond it already
+    assert held_together(tight, perpetual, spot)["target"].tolist() == [-0.5, 0, 0, 0, 0]
+    limited = targets.assign(stop_bps=np.nan, hold_s=3.0)
+    assert held_together(limited, perpetual, spot)["target"].tolist() == [-0.5, -1, -1, 0, 0]
 
 
 def test_an_entry_waits_for_both_mids():
