@@ -157,6 +157,13 @@ def test_an_entry_waits_for_both_mids():
     assert got["target"].tolist() == [0.0, 1.0, 0.0, 0.0]
 
 
+@pytest.mark.parametrize("target", [[0.0, 0.0], [np.nan, np.nan], []])
+def test_nothing_is_held_where_nothing_is_asked_for(target):
+    targets = frame(target, stop_bps=5.0)
+    mids = series([100.0] * len(target), targets)
+    assert held_together(targets, mids, mids)["target"].tolist() == [0.0] * len(target)
+
+
 def test_a_bad_target_is_an_error():
     bad = frame([0.0, 1.0], stop_bps=-1.0)
     with pytest.raises(RunError, match="stop_bps"):

@@ -22,7 +22,7 @@ from mrtrade.backtest import scenes
 from mrtrade.backtest.engine import Progress, lying_at, play, time_taken
 from mrtrade.backtest.pair_result import PairResult, combine
 from mrtrade.backtest.replaying import Scene, is_streaming_only
-from mrtrade.backtest.targets import Decisions, decisions, refuse_bad
+from mrtrade.backtest.targets import Decisions, decisions, hold_ns, refuse_bad
 from mrtrade.clock import from_ns, to_ns
 from mrtrade.config import BacktestConfig, HedgeConfig, load_config
 from mrtrade.errors import ConfigError
@@ -132,20 +132,20 @@ def held_together(
     refuse_bad(targets)
     asked = targets["target"].ffill().fillna(0.0).to_numpy(np.float64)
     mids = [leg.ffill().to_numpy(np.float64).tolist() for leg in (first, second)]
-    seconds = (1e-9 * (to_ns(targets.index) - to_ns(targets.index[:1]))).tolist()
-    terms = targets[["stop_bps", "hold_s"]].to_numpy(np.float64).tolist()
+    times = to_ns(targets.index).tolist()
+    stops, limits = targets["stop_bps"].tolist(), hold_ns(targets["hold_s"].to_numpy()).tolist()
     held, closed_by = np.zeros(len(asked)), np.full(len(asked), "", dtype=object)
-    share = barred = before = f0 = s0 = since = 0.0
-    stop_bps = hold_s = math.nan
-    for i, (target, now, f, s) in enumerate(zip(asked.tolist(), seconds, *mids, strict=True)):
+    share = barred = before = f0 = s0 = 0.0
+    stop_bps, hold, since = math.nan, 0, 0
+    for i, (target, now, f, s) in enumerate(zip(asked.tolist(), times, *mids, strict=True)):
         if target != before:
-            before, (stop_bps, hold_s) = target, terms[i]
+            before, stop_bps, hold = target, stops[i], limits[i]
             barred = barred if barred * target > 0.0 else 0.0
         if share * target > 0.0:
             earned = math.copysign(1e4, share) * ((f - f0) - (s - s0)) / f0
-            # Comparisons with NaN, of what is not limited, are false.
-            if earned <= -stop_bps or now - since >= hold_s:
-                closed_by[i] = "stop" if earned <= -stop_bps else "limit"
+            stopped = earned <= -stop_bps  # NaN: never
+            if stopped or 0 < hold <= now - since:
+                closed_by[i] = "stop" if stopped else "limit"
                 share, barred = 0.0, target
         wanted = 0.0 if barred or math.isnan(f) or math.isnan(s) else target
         if share * wanted <= 0.0:
