@@ -69,6 +69,15 @@ def test_a_basis_that_stands_loses_exactly_the_costs(result):
     assert result.trades["pnl"].sum() == pytest.approx(result.costs.net, abs=1e-8)
 
 
+def test_a_pair_that_never_trades_is_a_result(both, tmp_path):
+    file = tmp_path / "never.py"
+    file.write_text(PAIR.replace("x > 0.3, x < -0.3", "x > 9.0, x < -9.0"))
+    never = run_pair(both | {"strategy": {"name": str(file)}})
+    assert never.stats["Net PnL [settlement]"] == never.costs.net == 0.0
+    assert (len(never.trades), len(never.exposure), len(never.fills)) == (0, 0, 0)
+    assert PairResult.load(never.save(tmp_path / "run")).stats.to_dict() == never.stats.to_dict()
+
+
 def test_legs_are_opposite_and_funding_is_the_perpetuals(result):
     assert (result.equity["position"] != 0.0).any()
     assert (result.equity["unhedged"] == 0.0).all()
