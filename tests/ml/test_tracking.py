@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from mrtrade.errors import RunError
@@ -7,6 +9,7 @@ from mrtrade.ml.tracking import mirror
 from mrtrade.ml.training import train
 from tests.ml.planted import planted
 
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"  # what it reads on import; no test leaves here
 mlflow = pytest.importorskip("mlflow", reason="MLflow is optional")
 
 
