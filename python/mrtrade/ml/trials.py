@@ -172,7 +172,7 @@ class TrialLedger:
     def __init__(self, path: str | os.PathLike[str] = "trials.jsonl") -> None:
         self.path = Path(path)
         self._known = _Known()
-        self._mutex = threading.RLock()
+        self._mutex = threading.Lock()  # the file's lock lets readers in together
 
     def __repr__(self) -> str:
         return f"TrialLedger({str(self.path)!r})"
