@@ -9,7 +9,9 @@
    good in them, and the trees would be too many.
 3. Trees are grown for each block on the rows before it whose labels had ended by then (less
    `embargo`), as a walk-forward within the span. The number of trees is the one at which the mean
-   loss over the blocks was lowest; growing ends `patience` rounds after that.
+   loss over the blocks was lowest; growing ends `patience` rounds after that. What all blocks share
+   are the edges of the features' bins, which are cut on values of all rows (never on labels), and
+   weights, which are of all labels' spans.
 4. The model that is used is grown once more, on all rows, with that number of trees and no other
    setting changed. The alternative, the model of the last block, would lack the newest part of the
    span, which is the likest to what comes next; with few leaves, many rows a leaf and a fixed
