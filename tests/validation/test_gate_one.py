@@ -66,7 +66,7 @@ def result(means=(3.0, 3.1, 3.2, 3.1), *, cost=0.0005, chosen=2, symbol="BTC/USD
         configurations=SETS[: len(means)],
         folds=folds,
         frame=frame,
-        trades=pd.DataFrame({"fold": [0] * 10}),
+        trades=pd.DataFrame({"fold": [0] * 30}),
         grid=grid,
         importance=pd.DataFrame({"feature": [], "folds": [], "gain": [], "shap_bps": []}),
         selection=pd.DataFrame({"fold": []}),
@@ -90,7 +90,7 @@ def test_what_meets_everything_is_go():
     found = gate_one(result(), across=across, noise=CLEAN)
     assert found.verdict.failed == found.verdict.unjudged == ()
     assert found.verdict.decision == "GO"
-    assert len(found.verdict.criteria) == 11
+    assert len(found.verdict.criteria) == 12
     assert "3 configurations" not in found.verdict.sentence
     report = report_of(result(), found)
     assert report.verdict is found.verdict
@@ -121,6 +121,24 @@ def test_a_loser_is_no_go_and_says_why():
     assert "Sharpe ratio out of sample, net" in names
     assert "Sharpe ratio at 2x costs" in names
     assert judged(found)["Length of the record, share of what its ratio needs"].measured == 0.0
+
+
+def test_a_few_lucky_trades_are_no_go():
+    made = result((0.0, 0.0, 0.0, 0.0), cost=0.0)
+    net = np.zeros(DAYS)
+    net[3::90] = 0.01  # eight gains of 1 %, in each class of volatility, and not a loss
+    grid = made.grid.apply(lambda column: net)
+    frame = made.frame.assign(net=net, gross=net)
+    lucky = dataclasses.replace(made, grid=grid, frame=frame, trades=made.trades[:8])
+    regime = pd.DataFrame({"regime": np.arange(DAYS) // 90 % 3}, index=grid.index)
+    found = gate_one(
+        dataclasses.replace(lucky, regime=regime),
+        noise=CLEAN,
+        asked=[p for p in PARTS if p != "transfer"],
+    )
+    assert found.estimate.annual > 1.0
+    assert found.deflated.probability > 0.95
+    assert [one.name for one in found.verdict.failed] == ["Round trips"]
 
 
 def test_costs_that_eat_half_are_seen_at_twice():

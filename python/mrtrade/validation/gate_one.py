@@ -4,6 +4,7 @@
 part                   asked of the daily net returns out of sample
 =====================  ===========================================================================
 ``sharpe``             annual Sharpe ratio > 1
+``trades``             at least 30 round trips
 ``record``             the record is as long as that ratio needs: minimum track record (2012), 95 %
 ``deflated``           deflated Sharpe ratio >= 95 %, against as many trials as the ledger counts
 ``overfitting``        by CSCV on the grid: the best set of one half of the days earned nothing in
@@ -16,6 +17,10 @@ part                   asked of the daily net returns out of sample
 =====================  ===========================================================================
 
 Costs, regimes and transfer are as the specification has them; the rest is stated here.
+
+On the trades: the formulas below take the mean of the days for normal. One gain among days of
+nothing has a skewness that makes it look certain: a PSR of 97.6 %, whatever the number of days, and
+five of them pass the deflated ratio against five trials.
 
 On the overfitting part: PBO asks whether the best of one half is below the *median* of the grid in
 the other. That is a toss of a coin on a plateau, where all sets earn alike, and next to nothing
@@ -67,6 +72,7 @@ from mrtrade.validation.walk_forward import YEAR, WalkForwardResult
 
 PARTS = (
     "sharpe",
+    "trades",
     "record",
     "deflated",
     "overfitting",
@@ -78,6 +84,7 @@ PARTS = (
 )
 
 WANTED_SHARPE = 1.0
+FEWEST_TRADES = 30
 WANTED_DEFLATED = 95.0
 MOST_OVERFIT = 10.0
 MOST_FALSE_GO = 5.0
@@ -172,6 +179,7 @@ def gate_one(
     )
     criteria = {
         "sharpe": [_sharpe(found)],
+        "trades": [judge("Round trips", len(result.trades), ">=", FEWEST_TRADES)],
         "record": [_record(found)],
         "deflated": [_deflated(deflated, shown)],
         "overfitting": [_overfitting(overfitting)],
