@@ -47,6 +47,7 @@ from mrtrade.validation.folds import (
     returns_digest,
     run_fold,
 )
+from mrtrade.validation.forecasts import features_offered
 from mrtrade.validation.returns import daily_sums
 from mrtrade.validation.settings import StrategyPlan, WalkForwardConfig
 
@@ -269,7 +270,9 @@ def trials_of(result: WalkForwardResult, config: WalkForwardConfig) -> Iterator[
         "seed": config.seed,
     }
     if reads_forecast([plan]):
-        common["model"] = config.model.model_dump(mode="json")
+        # With the features by name: a model that is offered others is another trial.
+        offered = {"features": result.manifest["offered"]}
+        common["model"] = config.model.model_dump(mode="json") | offered
     series = [
         ({"params": one}, result.grid[name])
         for name, one in zip(result.grid, result.configurations, strict=True)
@@ -317,11 +320,13 @@ def _check_features(data: Dataset, config: WalkForwardConfig) -> None:
 
 
 def _manifest(config: WalkForwardConfig, data: Mapping[str, Dataset]) -> dict[str, Any]:
+    offers = reads_forecast(config.strategies.values())
     return {
         "config": config.model_dump(mode="json"),
         "data": {
             one.symbol: {"fingerprint": one.fingerprint, **one.about} for one in data.values()
         },
+        "offered": features_offered(data[""], config.model) if offers else [],
         "code": code_hashes(),
         "versions": versions(),
         "git_commit": git_commit(Path.cwd()),
