@@ -426,3 +426,52 @@ def test_lambda_in_the_unit_of_the_model():
     assert kyle_bps(2.0, 5e4, Contract(0.1)) == pytest.approx(0.4 / 5e3)
     # A contract of 100 dollars that moves the price by 2: 0.4 bps for 100 dollars.
     assert kyle_bps(2.0, 5e4, Contract(100.0, inverse=True)) == pytest.approx(0.4 / 100)
+
+
+def test_a_calibration_of_another_market_is_refused():
+    model = DynamicTransactionCostModel(calibration=CALIBRATION)
+    with pytest.raises(ConfigError, match="measured on another market, was 'X BTC/USDT'"):
+        cost(model=model, symbol="ETH/USDT")
+    with pytest.raises(ConfigError, match="one of X ETH/USDT"):
+        model.daily_volume("ETH/USDT")
+    elsewhere = DynamicTransactionCostModel(calibration=CALIBRATION, exchange="Y")
+    for urgency in (0.0, 1.0):
+        with pytest.raises(ConfigError, match="one of Y BTC/USDT"):
+            cost(urgency, elsewhere)
+
+
+def test_terms_say_what_the_formulas_were_filled_with():
+    def origins(urgency, model=MODEL, **change):
+        market = {k: v for k, v in (STATE | change).items() if v is not None}
+        found = model.terms(urgency, market, symbol="BTC/USDT")
+        return {name: term.origin for name, term in found.items()}
+
+    assert origins(1.0) == {
+        "V": "config/costs.yaml", "lambda": "the market's state", "eta": "default",
+    }  # fmt: skip
+    assert origins(0.0) == {"p": "formula", "A": "formula, from VPIN", "D": "formula"}
+    assert list(origins(0.5)) == ["V", "lambda", "eta", "p", "A", "D"]
+    measured = DynamicTransactionCostModel(calibration=CALIBRATION)
+    assert origins(1.0, measured, kyle_lambda=None) == {
+        "V": "calibration", "lambda": "calibration", "k": "calibration",
+    }  # fmt: skip
+    assert origins(0.0, measured)["A"] == "calibration"
+    assert origins(1.0, kyle_lambda=None, daily_volume=1e9)["lambda"] == "rule: S / (0.1 V)"
+    assert origins(0.0, vpin=None, fill_probability=0.5) == {
+        "p": "the market's state", "A": "break even: S / 2", "D": "formula",
+    }  # fmt: skip
+    root = DynamicTransactionCostModel(impact_model="square_root", square_root_y=0.5)
+    assert origins(1.0, root) == {"V": "config/costs.yaml", "Y": "given"}
+    fixed = DynamicTransactionCostModel(eta=2.0, kyle_lambda=1e-5, calibration=CALIBRATION)
+    assert origins(1.0, fixed) == {"V": "calibration", "lambda": "given", "eta": "given"}
+
+    # And by them the parts are the formulas of the class's notes.
+    u, size = 0.5, 2e5
+    t = {name: float(term.value) for name, term in MODEL.terms(u, STATE, symbol="BTC/USDT").items()}
+    got = cost(u, quantity=size)
+    rate = u * size / (300 / 86_400 * t["V"])
+    assert got["temporary_impact_bps"] == pytest.approx(u * t["eta"] * 5.0 * rate / 0.01)
+    assert got["permanent_impact_bps"] == pytest.approx(u * t["lambda"] * u * size / 2)
+    assert got["spread_bps"] == pytest.approx(u * 2.5 - (1 - u) * t["p"] * 2.5)
+    assert got["adverse_selection_bps"] == pytest.approx((1 - u) * t["p"] * t["A"])
+    assert got["opportunity_bps"] == pytest.approx((1 - u) * (1 - t["p"]) * t["D"])
