@@ -301,7 +301,7 @@ CALIBRATION = Calibration(
     square_root_y=estimate(0.4), daily_volume=1e9,
     markouts=Markouts(horizons_s=(1.0, 30.0), edges=(0.2, 0.4), n=(5, 6, 0),
                       adverse_bps=((0.1, 0.2), (0.3, 0.5), (0.4, None)),
-                      se_bps=((0.1, 0.1), (0.1, 0.1), (0.1, None))),
+                      se_bps=((0.1, 0.1), (0.1, 0.1), (0.1, None)), p_alike=(0.0, 0.0)),
 )  # fmt: skip
 
 
@@ -339,8 +339,20 @@ def test_measured_mark_outs_stand_in_for_the_formula():
         assert got["adverse_selection_bps"] == pytest.approx(0.5 * adverse)
     state = STATE | {"vpin": 0.9}  # nothing was filled there
     assert np.isnan(model.cost_bps(1e3, 0.0, state, symbol="BTC/USDT")["expected_cost_bps"])
-    with pytest.raises(ConfigError, match="markout_s"):
-        cost(0.0, DynamicTransactionCostModel(calibration=CALIBRATION, markout_s=5.0))
+    # At 5 s nothing was measured: the formula.
+    other = DynamicTransactionCostModel(calibration=CALIBRATION, markout_s=5.0)
+    plain = DynamicTransactionCostModel(markout_s=5.0)
+    assert cost(0.0, other) == cost(0.0, plain)
+
+
+def test_a_mark_out_below_0_is_noise():
+    table = CALIBRATION.markouts.model_copy(
+        update={"adverse_bps": ((-1.0, -1.0), (0.3, 0.5), (0.4, None))}
+    )
+    model = DynamicTransactionCostModel(
+        calibration=CALIBRATION.model_copy(update={"markouts": table})
+    )
+    assert cost(0.0, model, vpin=0.1)["adverse_selection_bps"] == 0.0
 
 
 def test_without_vpin_a_maker_breaks_even():

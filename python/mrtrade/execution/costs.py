@@ -126,7 +126,8 @@ class DynamicTransactionCostModel:
         as 0. ``square_root``: 0, as that law is of all impact.
     adverse selection, of what waited and was filled: (1 - u) p A
         The mid moves against a maker by A after a fill. From the calibration's mark-outs by VPIN
-        where there are; no published formula has it. Else, ``vpin_based``: the share
+        where it has some at `markout_s`, of which one below 0 is noise and counts as 0; no
+        published formula has it. Else, ``vpin_based``: the share
         i = max(0, (VPIN - null) / (1 - null)) of takers knows the direction of the next h =
         `markout_s` seconds, A = i sigma sqrt(h) sqrt(2 / pi). ``break_even``, and where no VPIN is
         given: A = s, makers earn nothing but rebates (Glosten & Milgrom 1985).
@@ -445,27 +446,15 @@ class DynamicTransactionCostModel:
         """Move of the mid against a maker after a fill, bps."""
         if self.adverse_selection_model == "break_even" or vpin is None:
             return Term(half, "break even: S / 2")
-        if self._calibration is not None and self._calibration.markouts is not None:
-            return Term(self._marked_out(vpin), BY_CALIBRATION)
+        table = self._calibration.markouts if self._calibration else None
+        if table is not None and self.markout_s in table.horizons_s:
+            column = table.horizons_s.index(self.markout_s)
+            rows = [row[column] for row in table.adverse_bps]
+            adverse = np.array([math.nan if one is None else max(one, 0.0) for one in rows])
+            at = np.searchsorted(np.array(table.edges), vpin, side="right")
+            return Term(np.where(np.isnan(vpin), np.nan, adverse[at]), BY_CALIBRATION)
         informed = np.maximum((vpin - self.vpin_null) / (1.0 - self.vpin_null), 0.0)
         return Term(informed * known, "formula, from VPIN")
-
-    def _marked_out(self, vpin: Floats) -> Floats:
-        """Look the calibration's mark-outs up."""
-        table = self._calibration.markouts if self._calibration else None
-        if table is None or self.markout_s not in table.horizons_s:
-            has = "" if table is None else ", ".join(f"{h:g}" for h in table.horizons_s)
-            raise ConfigError(
-                "the calibration has no mark-outs at this time",
-                key="markout_s",
-                value=self.markout_s,
-                expected=f"one of {has} s",
-            )
-        column = table.horizons_s.index(self.markout_s)
-        rows = [row[column] for row in table.adverse_bps]
-        adverse = np.array([math.nan if one is None else one for one in rows])
-        at = np.searchsorted(np.array(table.edges), vpin, side="right")
-        return np.where(np.isnan(vpin), np.nan, adverse[at])
 
     @property
     def _calibration(self) -> Calibration | None:
