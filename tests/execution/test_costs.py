@@ -461,16 +461,18 @@ def test_terms_say_what_the_formulas_were_filled_with():
     assert origins(1.0) == {
         "V": "config/costs.yaml", "lambda": "the market's state", "eta": "default",
     }  # fmt: skip
-    assert origins(0.0) == {"p": "formula", "A": "formula, from VPIN", "D": "formula"}
+    assert origins(0.0) == {
+        "p": "Brownian mid, 10 s", "A": "VPIN, 30 s", "D": "Brownian mid, 10 s",
+    }  # fmt: skip
     assert list(origins(0.5)) == ["V", "lambda", "eta", "p", "A", "D"]
     measured = DynamicTransactionCostModel(calibration=CALIBRATION)
     assert origins(1.0, measured, kyle_lambda=None) == {
         "V": "calibration", "lambda": "calibration", "k": "calibration",
     }  # fmt: skip
-    assert origins(0.0, measured)["A"] == "calibration"
-    assert origins(1.0, kyle_lambda=None, daily_volume=1e9)["lambda"] == "rule: S / (0.1 V)"
+    assert origins(0.0, measured)["A"] == "calibration, 30 s"
+    assert origins(1.0, kyle_lambda=None, daily_volume=1e9)["lambda"] == "rule, S / (0.1 V)"
     assert origins(0.0, vpin=None, fill_probability=0.5) == {
-        "p": "the market's state", "A": "break even: S / 2", "D": "formula",
+        "p": "the market's state", "A": "break even, S / 2", "D": "Brownian mid, 10 s",
     }  # fmt: skip
     root = DynamicTransactionCostModel(impact_model="square_root", square_root_y=0.5)
     assert origins(1.0, root) == {"V": "config/costs.yaml", "Y": "given"}

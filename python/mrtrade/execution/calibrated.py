@@ -84,7 +84,7 @@ class Calibration(_Kept):
     kyle_lambda : Estimate
         Basis points per quote unit of signed volume.
     book_slope : Estimate
-        Temporary impact of a market order, beyond half the spread: basis points for 1 % of the
+        Temporary impact of a market order, beyond half the spread: basis points for 1 % of V, the
         daily volume.
     square_root_y : Estimate
         Constant of the square-root law.

@@ -231,7 +231,7 @@ def mark_outs(
             above = np.bincount(at[rows], amount[rows], bins)
             below = np.bincount(at[rows], base[rows], bins)
             with np.errstate(invalid="ignore", divide="ignore"):
-                return np.append(above, above.sum()) / np.append(below, below.sum())
+                return np.asarray(np.append(above, above.sum()) / np.append(below, below.sum()))
 
         mean = ratios(np.arange(len(at)))
         error = draw.errors(ratios, amount / base, least=2.0 * later)
@@ -294,7 +294,7 @@ class _Resampling:
 
 def _book_slope(walks: BookWalks, volume: float, draw: _Resampling) -> Estimate:
     x = np.broadcast_to(walks.sizes / (0.01 * volume), walks.slippage_bps.shape)
-    return _through_origin(walks, x, draw, "bps / 1 % of the daily volume", "linear")
+    return _through_origin(walks, x, draw, "bps / 1 % of V", "linear")
 
 
 def _square_root_y(
@@ -326,7 +326,9 @@ def _through_origin(
     mean = y.sum() / deep.sum()
     left = (np.where(deep, y - value * x, 0.0) ** 2).sum()
     fit = 1.0 - left / (np.where(deep, y - mean, 0.0) ** 2).sum()
-    note = f"R^2 {fit:.3f}; {100.0 * (1.0 - deep.mean()):.1f} % of the walks ran out of book"
+    note = f"R^2 {fit:.3f}"
+    if not deep.all():
+        note += f"; {100.0 * (1.0 - deep.mean()):.1f} % of the walks ran out of book"
     return Estimate(value=value, low=low, high=high, n=n, note=note, **about)
 
 

@@ -420,7 +420,7 @@ class DynamicTransactionCostModel:
         if self.kyle_lambda == "auto" and state.get("kyle_lambda") is not None:
             return Term(np.maximum(state["kyle_lambda"], 0.0), BY_STATE)
         return self._measured("kyle_lambda") or Term(
-            spread_rule(state["spread_bps"], volume).permanent, "rule: S / (0.1 V)"
+            spread_rule(state["spread_bps"], volume).permanent, "rule, S / (0.1 V)"
         )
 
     def _waiting(self, state: Mapping[str, Floats]) -> dict[str, Term]:
@@ -433,28 +433,30 @@ class DynamicTransactionCostModel:
         # A spread of 0 is the limit: the mean of a Brownian meander's end.
         away = np.where(missed > 0.0, half * reached / missed, moved * math.sqrt(0.5 * math.pi))
         given = state.get("fill_probability")
-        filled = Term(reached, "formula") if given is None else Term(given, BY_STATE)
+        brownian = f"Brownian mid, {self.patience_s:g} s"
+        filled = Term(reached, brownian) if given is None else Term(given, BY_STATE)
         known = sigma * math.sqrt(self.markout_s) * math.sqrt(2.0 / math.pi)
         nan = np.isnan(half) | np.isnan(sigma)
         return {
             "p": filled._replace(value=np.where(nan, np.nan, filled.value)),
             "A": self._adverse(half, known, state.get("vpin")),
-            "D": Term(np.where(nan, np.nan, away), "formula"),
+            "D": Term(np.where(nan, np.nan, away), brownian),
         }
 
     def _adverse(self, half: Floats, known: Floats, vpin: Floats | None) -> Term:
         """Move of the mid against a maker after a fill, bps."""
         if self.adverse_selection_model == "break_even" or vpin is None:
-            return Term(half, "break even: S / 2")
+            return Term(half, "break even, S / 2")
         table = self._calibration.markouts if self._calibration else None
         if table is not None and self.markout_s in table.horizons_s:
             column = table.horizons_s.index(self.markout_s)
             rows = [row[column] for row in table.adverse_bps]
             adverse = np.array([math.nan if one is None else max(one, 0.0) for one in rows])
             at = np.searchsorted(np.array(table.edges), vpin, side="right")
-            return Term(np.where(np.isnan(vpin), np.nan, adverse[at]), BY_CALIBRATION)
+            known = np.where(np.isnan(vpin), np.nan, adverse[at])
+            return Term(known, f"{BY_CALIBRATION}, {self.markout_s:g} s")
         informed = np.maximum((vpin - self.vpin_null) / (1.0 - self.vpin_null), 0.0)
-        return Term(informed * known, "formula, from VPIN")
+        return Term(informed * known, f"VPIN, {self.markout_s:g} s")
 
     @property
     def _calibration(self) -> Calibration | None:
