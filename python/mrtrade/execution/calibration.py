@@ -104,7 +104,7 @@ def calibrate(
     volume = float(np.nansum(notional) / elapsed * SECONDS_A_DAY)
     seen = moves[np.isfinite(moves)]
     sigma = float(np.sqrt((seen**2).mean() * NS_PER_SECOND / step))  # bps of a second's root
-    draw = _Resampling(resamples, seed)
+    draw = Resampling(resamples, seed)
     if not volume > 0.0:
         raise DataError("nothing was traded", expected="trades beside the book",
                         remedy="choose another span")  # fmt: skip
@@ -122,7 +122,7 @@ def calibrate(
         bar_s=step / NS_PER_SECOND,
         kyle_lambda=kyle_newey_west(moves, signed),
         book_slope=_book_slope(walks, volume, draw),
-        square_root_y=_square_root_y(walks, volume, sigma_day, draw),
+        square_root_y=square_root_constant(walks, volume, sigma_day, draw),
         daily_volume=volume,
         spread_bps=float(np.nanmean(spread)),
         realized_vol=sigma * np.sqrt(DAYS_A_YEAR * SECONDS_A_DAY) / BPS_PER_ONE,
@@ -175,7 +175,7 @@ def kyle_newey_west(moves_bps: npt.ArrayLike, signed: npt.ArrayLike) -> Estimate
 
 
 def mark_outs(
-    bars: Mapping[float, pd.DataFrame], *, bins: int, draw: _Resampling
+    bars: Mapping[float, pd.DataFrame], *, bins: int, draw: Resampling
 ) -> Markouts | None:
     """Measure how far the mid went against makers after trades, by the VPIN before them.
 
@@ -185,7 +185,7 @@ def mark_outs(
         As `calibrate` takes it.
     bins : int
         Of VPIN, with equally many bars of trades.
-    draw : _Resampling
+    draw : Resampling
 
     Returns
     -------
@@ -256,7 +256,7 @@ def mark_outs(
     )
 
 
-class _Resampling:
+class Resampling:
     """The stationary bootstrap, with blocks as long as a series asks for (Politis & White 2004)."""
 
     def __init__(self, resamples: int, seed: int) -> None:
@@ -292,13 +292,13 @@ class _Resampling:
         return float(low), float(high)
 
 
-def _book_slope(walks: BookWalks, volume: float, draw: _Resampling) -> Estimate:
+def _book_slope(walks: BookWalks, volume: float, draw: Resampling) -> Estimate:
     x = np.broadcast_to(walks.sizes / (0.01 * volume), walks.slippage_bps.shape)
     return _through_origin(walks, x, draw, "bps / 1 % of V", "linear")
 
 
-def _square_root_y(
-    walks: BookWalks, volume: float, sigma_day: float, draw: _Resampling
+def square_root_constant(
+    walks: BookWalks, volume: float, sigma_day: float, draw: Resampling
 ) -> Estimate:
     x = np.broadcast_to(
         2.0 / 3.0 * square_root(sigma_day, walks.sizes, volume), walks.slippage_bps.shape
@@ -307,7 +307,7 @@ def _square_root_y(
 
 
 def _through_origin(
-    walks: BookWalks, x: Floats, draw: _Resampling, unit: str, shape: str
+    walks: BookWalks, x: Floats, draw: Resampling, unit: str, shape: str
 ) -> Estimate:
     """Fit slippage = value x by least squares over times, sides and sizes."""
     y = walks.slippage_bps
