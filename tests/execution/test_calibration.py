@@ -210,7 +210,7 @@ def test_what_cannot_be_calibrated_is_refused(flat):
         calibrate({1.0: bars[1.0].iloc[:20]}, tape)
     with pytest.raises(DataError, match="nothing was traded"):
         calibrate({1.0: bars[1.0].assign(buy_volume=0.0, sell_volume=0.0)}, tape)
-    with pytest.raises(DataError, match="not a multiple of the bars, was 1.5"):
+    with pytest.raises(DataError, match=r"not a multiple of the bars, was 1\.5"):
         calibrate({1.5: bars[1.0]}, tape)
 
 

@@ -9,8 +9,8 @@ simulated
 model
     `DynamicTransactionCostModel` for the whole order that the fill is part of, in the state of the
     market at the last bar known when the order was sent; its patience is the run's time-out. A
-    maker's fill is taken as filled (probability 1). A taker's fill had waited in vain if the order
-    before it, to the same side, rested and was not filled: then what waiting cost is in it.
+    maker's fill is taken as filled (probability 1). A taker's fill had waited in vain if an order
+    just before it, to the same side, rested and was not filled: then what waiting cost is in it.
 
 Net profit charged by the model is gross - what the model expects - funding. Gross marks every
 fill's position at what the mid did afterwards; so mark-outs are in it, and adverse selection is not
@@ -324,12 +324,14 @@ def _expected(
 
 
 def _waited(orders: pd.DataFrame) -> pd.Series[bool]:
-    """Whether the order before each, to the same side, rested and was not filled; by its id."""
-    by_order = orders.groupby("order_id")
-    last = by_order[["side", "tif", "event"]].last()
-    before = last.shift(1)
-    rested = (before["tif"] == "post_only") & (before["event"] != "filled")
-    return rested & (before["side"] == last["side"])
+    """Whether an order follows one to the same side that rested and was not filled; by its id.
+
+    There may be attempts between the two that took nothing.
+    """
+    last = orders.groupby("order_id")[["side", "tif", "event"]].last()
+    goes_on = (last["side"].shift(1) == last["side"]) & (last["event"].shift(1) != "filled")
+    rested = (last["tif"] == "post_only").astype(np.int64)
+    return rested.groupby((~goes_on).cumsum()).cumsum() > rested
 
 
 def _table(fills: pd.DataFrame) -> pd.DataFrame:
