@@ -189,7 +189,24 @@ def test_what_is_not_determined_is_said():
     empty = np.full((40, 2, 1), np.nan)
     shallow = BookWalks(np.arange(40), np.ones(40), np.array([1e9]), empty)
     found = square_root_constant(shallow, 1e9, 1.0, Resampling(99, 0))
-    assert (found.value, found.note) == (None, "too few books")
+    assert (found.value, found.note) == (None, "the book does not hold such orders")
+
+
+def test_sizes_that_only_deep_books_hold_are_left_out():
+    """Of a large order only the cheap times would be left."""
+    sizes = np.array([1e3, 1e4, 1e5])
+    depth = np.resize([1.0, 2.0], 100)[:, None, None]
+    slippage = sizes / depth * np.ones((100, 2, 1)) * 1e-4
+    whole = BookWalks(np.arange(100), np.ones(100), sizes, slippage)
+    thin = slippage.copy()
+    thin[depth[:, 0, 0] == 1.0, :, 2] = np.nan
+    part = BookWalks(np.arange(100), np.ones(100), sizes, thin)
+    two = BookWalks(np.arange(100), np.ones(100), sizes[:2], slippage[..., :2])
+    full, cut, short = (
+        square_root_constant(one, 1e9, 1.0, Resampling(99, 0)) for one in (whole, part, two)
+    )
+    assert cut.value == short.value != full.value
+    assert cut.note.endswith("the book holds orders of up to 1e+04 only")
 
 
 def test_pairs_that_are_not_known_are_left_out():

@@ -14,6 +14,7 @@ from mrtrade.errors import DataError
 from mrtrade.execution.calibration import HORIZONS_S, calibrate
 from mrtrade.execution.market_state import market_of_bars
 from mrtrade.features.bars import build_bars
+from mrtrade.features.extras import need
 from mrtrade.instruments import user_symbol, venue
 
 if TYPE_CHECKING:
@@ -81,8 +82,11 @@ def calibrate_recording(
     Raises
     ------
     ConfigError, DataError, StoreError
-        If the bars are longer than 30 s, the store does not hold it, or there is too little of it.
+        If a package is not installed, the bars are longer than 30 s, the store does not hold the
+        span, or there is too little of it.
     """
+    for module in ("statsmodels.api", "arch.bootstrap", "scipy.stats"):
+        need(module)
     tape = _tape(store, exchange, symbol, start, end)
     size = duration_ns(bar)
     horizons = [h for h in HORIZONS_S if round(h * NS_PER_SECOND) % size == 0]

@@ -63,13 +63,15 @@ def estimate(
     the store at some time. Basis points are of the notional, against the mid; > 0 is paid. The
     model does not tell a buy from a sell; the price that is expected does.
     """
-    from mrtrade.cli.console import make_console
+    from mrtrade.cli.console import make_console, refuse_unwritable
     from mrtrade.execution.cost_sheet import cost_sheet
     from mrtrade.execution.costs import URGENCIES, DynamicTransactionCostModel
     from mrtrade.instruments import instrument
 
     if side not in ("buy", "sell"):
         raise typer.BadParameter(f"{side!r} is neither buy nor sell", param_hint="--side")
+    if json is not None:
+        refuse_unwritable(json)
     given = {
         "spread_bps": spread_bps,
         "realized_vol": vol,

@@ -47,6 +47,10 @@ ALIKE = 0.01
 """Mark-outs of the bins of VPIN are held apart below this p-value. Of series without a difference
 some 5 % get there: the errors of a bin of sixty bars are a little too small."""
 
+HELD = 0.95
+"""Sizes that the book held at fewer of the times are left out: the times that are left are those of
+deep books."""
+
 LEAST = 30
 """Fewer observations are too few for an interval."""
 
@@ -310,7 +314,8 @@ def _through_origin(
     walks: BookWalks, x: Floats, draw: Resampling, unit: str, shape: str
 ) -> Estimate:
     """Fit slippage = value x by least squares over times, sides and sizes."""
-    y = walks.slippage_bps
+    held = np.isfinite(walks.slippage_bps).mean(axis=(0, 1)) >= HELD
+    x, y = x[..., held], walks.slippage_bps[..., held]
     deep = np.isfinite(y)
     x, y = np.where(deep, x, 0.0), np.where(deep, y, 0.0)
     n = int(deep.any(axis=(1, 2)).sum())
@@ -320,15 +325,15 @@ def _through_origin(
     }
     xy, xx = (x * y).sum(axis=(1, 2)), (x * x).sum(axis=(1, 2))
     if n < LEAST or not xx.sum() > 0.0:
-        return Estimate(value=None, n=n, note="too few books", **about)
+        return Estimate(value=None, n=n, note="the book does not hold such orders", **about)
     value = float(xy.sum() / xx.sum())
     low, high = draw.interval(lambda rows: float(xy[rows].sum() / xx[rows].sum()), xy)
     mean = y.sum() / deep.sum()
     left = (np.where(deep, y - value * x, 0.0) ** 2).sum()
     fit = 1.0 - left / (np.where(deep, y - mean, 0.0) ** 2).sum()
     note = f"R^2 {fit:.3f}"
-    if not deep.all():
-        note += f"; {100.0 * (1.0 - deep.mean()):.1f} % of the walks ran out of book"
+    if not held.all():
+        note += f"; the book holds orders of up to {walks.sizes[held].max():,.3g} only"
     return Estimate(value=value, low=low, high=high, n=n, note=note, **about)
 
 
