@@ -298,7 +298,7 @@ class Resampling:
 
 def _book_slope(walks: BookWalks, volume: float, draw: Resampling) -> Estimate:
     x = np.broadcast_to(walks.sizes / (0.01 * volume), walks.slippage_bps.shape)
-    return _through_origin(walks, x, draw, "bps / 1 % of V", "linear")
+    return _through_origin(walks, x, draw, "bps / 1 % V", "linear")
 
 
 def square_root_constant(
