@@ -206,6 +206,7 @@ def test_a_run_is_compared(mrtrade, here):
         (("calibrate", *MARKET, "--symbol", "ETH/USDT"), 3, "ETH/USDT"),
         (("calibrate", *MARKET, "--end", "2024-01-01 00:00:10"), 3, "too few bars"),
         (("calibrate", *MARKET, "--bar", "soon"), 2, "not a length of time"),
+        (("calibrate", *MARKET, "--bar", "1min"), 2, "too long a bar"),
         (("calibrate", *MARKET, "--bins", "0"), 2, "--bins"),
         (("calibrate", *MARKET, "--out", "no/such/folder.json"), 2, "nothing can be written"),
         (("compare", "nothing"), 1, "not the folder of a run"),

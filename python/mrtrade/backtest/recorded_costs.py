@@ -10,7 +10,7 @@ import pandas as pd
 
 from mrtrade.clock import NS_PER_DAY, NS_PER_SECOND, Scalar, duration_ns, from_ns, to_ns
 from mrtrade.data.tape import find_instrument, load_tape
-from mrtrade.errors import DataError
+from mrtrade.errors import ConfigError, DataError
 from mrtrade.execution.calibration import HORIZONS_S, calibrate
 from mrtrade.execution.market_state import market_of_bars
 from mrtrade.features.bars import build_bars
@@ -91,8 +91,8 @@ def calibrate_recording(
     size = duration_ns(bar)
     horizons = [h for h in HORIZONS_S if round(h * NS_PER_SECOND) % size == 0]
     if not horizons:
-        raise DataError("too long a bar", key="bar", value=bar,
-                        expected=f"one that divides {HORIZONS_S[-1]:g} s")  # fmt: skip
+        raise ConfigError("too long a bar", key="bar", value=bar,
+                          expected=f"one that divides {HORIZONS_S[-1]:g} s")  # fmt: skip
     bars = {
         one: build_bars(tape, size, FEED_NS, horizon_ns=round(one * NS_PER_SECOND))
         for one in horizons

@@ -45,7 +45,7 @@ MEANINGS = {
     "V": ("daily volume", "{quote} a day"),
     "T": ("time it is worked over", "days"),
     "lambda": ("Kyle's lambda", "bps / {quote}"),
-    "eta": ("impact at 1 % of V a day", "spreads"),
+    "eta": ("impact at 1 % of V", "spreads"),
     "k": ("book's slope, 1 % of V", "bps"),
     "Y": ("square-root constant", ""),
     "sigma_D": ("volatility of a day", "bps"),
