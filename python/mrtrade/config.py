@@ -328,7 +328,7 @@ class BacktestConfig(Section):
         return duration_ns(self.bar)
 
     def leg(self, hedge: HedgeConfig) -> "BacktestConfig":
-        """Return the configuration of the second leg by itself; its size follows the first leg's."""
+        """Return the configuration of the second leg; how much it holds follows from the first."""
         other = {name: getattr(hedge, name) for name in type(hedge).model_fields}
         return self.model_copy(update={**other, "hedge": None, "max_position": None})
 

@@ -272,6 +272,15 @@ def test_microstructure_gates(change):
     assert decide(make_strategy("microstructure"), **(LEANS | change))[0] == 0.0
 
 
+def test_a_short_is_the_mirror_of_a_long():
+    strategy = make_strategy("microstructure")
+    mirror = ("zscore", "sma_dev_bps", "imbalance_5", "microprice_dev_bps")
+    short = LEANS | {name: -LEANS[name] for name in mirror}
+    assert decide(strategy, **short)[0] == 0.0  # the queue at the ask is long
+    short |= {"queue_wait_bid": 500.0, "queue_wait_ask": 30.0}
+    assert decide(strategy, **short) == pytest.approx((-1.0, 20.0, 30.0))
+
+
 def test_without_a_book_the_mid_has_to_turn():
     strategy = make_strategy("microstructure", {"preset": "minutes"})
     assert not [
