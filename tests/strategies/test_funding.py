@@ -147,7 +147,16 @@ def test_extreme_funding_is_faded_for_some_settlements():
     once = announced(5.0, 4 * HOUR, math.nan)
     assert decide(strategy, **basis(0.0, 0.0), **once)[0] == 0.0
     # not against a basis that is stretched the other way
-    assert decide(strategy, **basis(-2.5, -1.0), **announced(5.0, 4 * HOUR))[0] == 0.0
+    for z in (-2.0, -2.5):
+        assert decide(strategy, **basis(z, -1.0), **announced(5.0, 4 * HOUR))[0] == 0.0
+    assert decide(strategy, **basis(-1.9, -1.0), **announced(5.0, 4 * HOUR))[0] == -1.0
+
+
+@pytest.mark.parametrize("half_life", [7200.0, 1e6, math.nan])
+def test_a_half_life_that_is_not_known_counts_as_the_longest(half_life):
+    strategy = funding(target_half_life_s=1800.0)  # a quarter of it: half the size
+    row = basis(0.0, 0.0, half_life) | announced(5.0, 4 * HOUR)
+    assert decide(strategy, **row)[0] == pytest.approx(-0.5)
 
 
 def course(strategy, *rows):
