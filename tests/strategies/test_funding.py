@@ -143,6 +143,8 @@ def test_extreme_funding_is_faded_for_some_settlements():
     assert (target, stop_bps, hold_s) == (-1.0, 30.0, 20 * HOUR + 60.0)  # three of 5 bps
     assert decide(strategy, **basis(0.0, 0.0), **announced(-5.0, 4 * HOUR))[0] == 1.0
     assert decide(strategy, **basis(0.0, 0.0), **announced(4.9, 4 * HOUR))[0] == 0.0
+    for due_s, target in ((60.0, -1.0), (59.0, 0.0)):  # too late to be filled
+        assert decide(strategy, **basis(0.0, 0.0), **announced(8.0, due_s))[0] == target
     # where the interval is not known only the coming one counts, and 5 do not pay 6
     once = announced(5.0, 4 * HOUR, math.nan)
     assert decide(strategy, **basis(0.0, 0.0), **once)[0] == 0.0
@@ -171,6 +173,10 @@ def test_left_when_basis_is_back_and_no_funding_speaks_for_staying():
     assert course(funding(), rich | FAR, back | announced(2.0, 7 * HOUR)) == [-1.0, -1.0]
     cheap, above = basis(-2.5, -10.0), basis(0.1, 0.4)
     assert course(funding(), cheap | FAR, above | announced(2.0, 7 * HOUR)) == [1.0, 0.0]
+    # what pays the costs by itself, though it is not extreme, is waited for once it is near
+    cheap_costs = funding(cost_bps=1.0)
+    for due_s, held in ((1800.0, -1.0), (1801.0, 0.0)):
+        assert course(cheap_costs, rich | FAR, back | announced(1.0, due_s)) == [-1.0, held]
     # entered for a settlement, left once it is past and the next is far and small
     before, after = announced(7.0, 600.0), announced(0.5, 8 * HOUR)
     assert course(funding(), back | before, back | after) == [-1.0, 0.0]
