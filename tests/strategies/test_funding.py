@@ -148,6 +148,8 @@ def test_extreme_funding_is_faded_for_some_settlements():
     # where the interval is not known only the coming one counts, and 5 do not pay 6
     once = announced(5.0, 4 * HOUR, math.nan)
     assert decide(strategy, **basis(0.0, 0.0), **once)[0] == 0.0
+    once = announced(7.0, 4 * HOUR, math.nan)
+    assert decide(strategy, **basis(0.0, 0.0), **once) == (-1.0, 14.0, 4 * HOUR + 60.0)
     # not against a basis that is stretched the other way
     for z in (-2.0, -2.5):
         assert decide(strategy, **basis(z, -1.0), **announced(5.0, 4 * HOUR))[0] == 0.0
@@ -175,7 +177,7 @@ def test_left_when_basis_is_back_and_no_funding_speaks_for_staying():
     assert course(funding(), cheap | FAR, above | announced(2.0, 7 * HOUR)) == [1.0, 0.0]
     # what pays the costs by itself, though it is not extreme, is waited for once it is near
     cheap_costs = funding(cost_bps=1.0)
-    for due_s, held in ((1800.0, -1.0), (1801.0, 0.0)):
+    for due_s, held in ((59.0, -1.0), (1800.0, -1.0), (1801.0, 0.0)):
         assert course(cheap_costs, rich | FAR, back | announced(1.0, due_s)) == [-1.0, held]
     # entered for a settlement, left once it is past and the next is far and small
     before, after = announced(7.0, 600.0), announced(0.5, 8 * HOUR)
