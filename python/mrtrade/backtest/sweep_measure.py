@@ -24,7 +24,7 @@ HOUR_NS = NS_PER_DAY // 24
 MONEY = ("net", "gross", "slippage", "spread", "fees", "impact", "funding", "costs")
 """Columns of money; ``gross - costs - funding`` is ``net``, and ``costs`` are the four between."""
 
-RATIOS = ("sharpe_before", "sharpe_after", "max_drawdown")
+RATIOS = ("sharpe_before", "sharpe_after", "skew", "kurtosis", "max_drawdown")
 COUNTS = ("periods", "fills", "trades")
 MEASURES = (*MONEY, *RATIOS, *COUNTS, "turnover", "maker_share")
 
@@ -91,7 +91,8 @@ def measure_fills(run: Fills, charge: Charge) -> dict[str, Any]:
 
     Money is in the settlement currency. ``slippage``, ``spread`` and ``fees`` are those of
     `mrtrade.backtest.waterfall`, times the scale. The Sharpe ratios are per period, of profits on a
-    fixed capital, before and after these costs, both after funding; NaN without variation.
+    fixed capital, before and after these costs, both after funding; skewness and kurtosis are of
+    those after costs (normal: 0 and 3). NaN without variation.
     ``max_drawdown`` is a share of the capital, between marks.
     """
     fills, contract = run.fills, run.contract
@@ -159,9 +160,12 @@ def _equity(run: Fills, price: Floats, fee: Floats, scale: float) -> tuple[Float
 def _ratios(before: Floats, after: Floats, capital: float) -> dict[str, Any]:
     gained = np.diff(after) / capital
     equity = 1.0 + after / capital
+    skew, kurtosis = metrics.moments(gained)
     return {
         "sharpe_before": metrics.sharpe(np.diff(before) / capital),
         "sharpe_after": metrics.sharpe(gained),
+        "skew": skew,
+        "kurtosis": kurtosis,
         "max_drawdown": float(metrics.drawdown(equity).max(initial=0.0)),
         "periods": len(gained),
         "returns_digest": hashlib.sha256(gained.tobytes()).hexdigest(),
