@@ -1,17 +1,23 @@
 """Many independent tasks at once: on the cores of this machine, or on a cluster.
 
 Tasks take paths and small values, not data: a worker reads what it needs from storage that all
-share. Results come in the order of the tasks and do not depend on where they were made: a task has
-one thread wherever it runs, since sums of many threads differ in their last digits by their number
-(and threads of many workers would be in each other's way). ``docs/scaling.md`` has an example.
+share. A path that is not absolute begins, on a cluster too, in the folder of whoever asks: a worker
+goes there first, so that it must have it at the same place. Results come in the order of the tasks
+and do not depend on where they were made: a task has one thread wherever it runs, since sums of
+many threads differ in their last digits by their number (and threads of many workers would be in
+each other's way). ``docs/scaling.md`` has an example.
 """
 
 from __future__ import annotations
 
+import json
+import os
+import time
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
 from mrtrade.errors import ConfigError, MrTradeError, RunError
@@ -32,8 +38,9 @@ class Workers:
     backend : str
         ``loky`` (processes), ``threading``, ``dask`` or ``ray``.
     scheduler : str, optional
-        Address of a Dask scheduler, such as ``tcp://10.0.0.1:8786``, or of a Ray head. Without one
-        these backends start `jobs` workers on this machine and end them afterwards.
+        Address of a Dask scheduler, such as ``tcp://10.0.0.1:8786``, or the ``.json`` file that it
+        writes it to; or address of a Ray head. Without one these backends start `jobs` workers on
+        this machine and end them afterwards.
     """
 
     jobs: int = 1
@@ -57,8 +64,8 @@ class Workers:
 
 ALONE = Workers()
 
-PATIENCE = "10s"
-"""How long a scheduler has to answer."""
+PATIENCE = 30.0
+"""How long a cluster has to come up, s: the scheduler's file, its answer, a first worker."""
 
 
 def run(
@@ -93,7 +100,9 @@ def run(
         The first task, in order, that failed, named by its number and its arguments: of the kind
         that it raised, or a `RunError` for what is not an error of ours. The rest is given up.
     """
-    named = ((function, number, task) for number, task in enumerate(tasks))
+    # The workers of this machine are in the folder already.
+    folder = os.getcwd() if workers.backend in ("dask", "ray") else None
+    named = ((function, number, task, folder) for number, task in enumerate(tasks))
     if workers.jobs == 1 and workers.backend in ("loky", "threading"):
         return _collect((_call(*one) for one in named), done, each)
     import joblib
@@ -116,8 +125,10 @@ def run(
             raise
 
 
-def _call(function: Callable[..., T], number: int, task: tuple[Any, ...]) -> T:
+def _call(function: Callable[..., T], number: int, task: tuple[Any, ...], folder: str | None) -> T:
     """Do one task; what it raises says which one it was."""
+    if folder is not None:
+        _enter(folder)
     try:
         with _one_thread():
             return function(*task)
@@ -126,6 +137,18 @@ def _call(function: Callable[..., T], number: int, task: tuple[Any, ...]) -> T:
         if isinstance(error, MrTradeError):
             raise type(error)(f"{what}{error}") from error
         raise RunError(f"{what}{type(error).__name__}: {error}") from error
+
+
+def _enter(folder: str) -> None:
+    try:
+        os.chdir(folder)
+    except OSError as error:
+        raise ConfigError(
+            f"a worker cannot go to the folder that the work is in: {error.strerror}",
+            file=folder,
+            expected="a folder that all workers have at the same place",
+            remedy="work in a folder of the storage that they share",
+        ) from error
 
 
 def _brief(value: object) -> str:
@@ -194,21 +217,42 @@ def _dask(workers: Workers) -> Iterator[Any]:
     except ModuleNotFoundError as error:
         raise _missing("dask") from error
     with ExitStack() as stack:
-        address: Any = workers.scheduler
-        if address is None:
+        if workers.scheduler is None:
             own = LocalCluster(  # type: ignore[no-untyped-call]
                 n_workers=workers.jobs, threads_per_worker=1, dashboard_address="127.0.0.1:0"
             )
-            address = stack.enter_context(own)
+            address: Any = stack.enter_context(own)
+        else:
+            address = _address(workers.scheduler)
         try:
             client = Client(address, set_as_default=False, timeout=PATIENCE)  # type: ignore[no-untyped-call]
+            stack.enter_context(client)
+            client.wait_for_workers(1, timeout=PATIENCE)
         except (OSError, ValueError) as error:
             raise ConfigError(
-                f"no Dask scheduler answers there: {error}",
+                f"no Dask scheduler with a worker answers there: {error}",
                 value=workers.scheduler,
                 remedy="start one by `dask scheduler`, and workers by `dask worker ADDRESS`",
             ) from error
-        yield stack.enter_context(client)
+        yield client
+
+
+def _address(scheduler: str) -> str:
+    """Return the address itself; a file that holds it may not have been written yet."""
+    if not scheduler.endswith(".json"):
+        return scheduler
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return str(json.loads(Path(scheduler).read_text(encoding="utf-8"))["address"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            if time.monotonic() > until:
+                raise ConfigError(
+                    f"no file of a Dask scheduler: {error}",
+                    file=scheduler,
+                    remedy="start one by `dask scheduler --scheduler-file FILE`",
+                ) from error
+            time.sleep(0.05)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ BackendOption = Annotated[
     str, typer.Option(help="loky (processes), threading, dask or ray: docs/scaling.md.")
 ]
 SchedulerOption = Annotated[
-    str | None, typer.Option(help="Address of a cluster's scheduler: dask or ray.")
+    str | None, typer.Option(help="Address of a cluster's scheduler, or Dask's file with it.")
 ]
 
 
