@@ -121,7 +121,7 @@ def run(
             if isinstance(results, Generator):
                 results.close()
             if workers.backend == "loky":
-                _end_processes()
+                end_processes()
             raise
 
 
@@ -183,7 +183,7 @@ def _collect(
     return out
 
 
-def _end_processes() -> None:
+def end_processes() -> None:
     """End the processes of this machine with what they are at: nobody waits for it any more."""
     from joblib.externals.loky import get_reusable_executor
 
