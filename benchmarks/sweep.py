@@ -9,9 +9,8 @@ The day is the recording of NEXO-USDT, 24.3 hours, in bars of a second. Two grid
 
 ``first`` has in its time the start of the workers (Python, its imports) and their reading of the
 recording; ``again`` is the same sweep by the workers that are there: what a long sweep comes to. In
-brackets is the CPU of the process that had most to do, and what that is worth beside one job: the
-time that an idle machine would need at least, where others keep this one busy. Rows must be equal,
-bit for bit.
+brackets is the CPU of all processes over their number, and what that is worth beside one job: on a
+machine that others keep busy, the times say less. Rows must be equal, bit for bit.
 """
 
 import argparse
@@ -48,27 +47,17 @@ GRIDS = {
 TABLES = ("book_delta_v2", "book_seed", "trades")
 
 
-class Spent:
-    """Time, and CPU of the busiest of this process and its children, since it was made."""
-
-    def __init__(self) -> None:
-        self.begun, self.before = time.perf_counter(), self._cpu()
-
-    def now(self) -> tuple[float, float]:
-        wall = time.perf_counter() - self.begun
-        return wall, max(used - self.before.get(pid, 0.0) for pid, used in self._cpu().items())
-
-    @staticmethod
-    def _cpu() -> dict[int, float]:
-        own = psutil.Process()
-        times = {one.pid: one.cpu_times() for one in (own, *own.children(recursive=True))}
-        return {pid: one.user + one.system for pid, one in times.items()}
+def cpu() -> float:
+    """CPU seconds of this process and its children so far."""
+    own = psutil.Process()
+    times = [one.cpu_times() for one in (own, *own.children(recursive=True))]
+    return sum(one.user + one.system for one in times)
 
 
 def timed(base: dict[str, object], grid: str, jobs: int) -> tuple[tuple[float, float], Sweep]:
-    spent = Spent()
+    begun, before = time.perf_counter(), cpu()
     found = sweep(base, GRIDS[grid], workers=Workers(jobs))
-    return spent.now(), found
+    return (time.perf_counter() - begun, (cpu() - before) / jobs), found
 
 
 def told(found: tuple[float, float], alone: tuple[float, float]) -> str:

@@ -74,6 +74,18 @@ def where(_):
     return os.getcwd()
 
 
+def who(_):
+    time.sleep(0.05)
+    return os.getpid()
+
+
+def test_this_process_does_its_share():
+    pids = run(who, [(i,) for i in range(60)], Workers(2))
+    assert pids[0] != os.getpid()  # handed out before this one begins
+    assert os.getpid() in pids
+    assert len(set(pids)) == 2
+
+
 def test_a_path_begins_in_the_folder_of_who_asks(cluster, tmp_path, monkeypatch):
     workers = Workers(backend="dask", scheduler=cluster)
     for name in ("here", "there"):

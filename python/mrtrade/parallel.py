@@ -12,9 +12,12 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 import warnings
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,8 +36,8 @@ class Workers:
     Attributes
     ----------
     jobs : int
-        Tasks at once; 1: in this process. A cluster that is named by its scheduler has as many as
-        it has workers.
+        Tasks at once; one of them in this process. A cluster that is named by its scheduler has as
+        many as it has workers.
     backend : str
         ``loky`` (processes), ``threading``, ``dask`` or ``ray``.
     scheduler : str, optional
@@ -63,6 +66,12 @@ class Workers:
 
 
 ALONE = Workers()
+
+IDLE_S = 60
+"""How long a process waits for more before it ends, s."""
+
+THREADS = tuple(f"{name}_NUM_THREADS" for name in ("OMP", "OPENBLAS", "MKL", "BLIS", "NUMEXPR"))
+"""What libraries read when they are loaded."""
 
 PATIENCE = 30.0
 """How long a cluster has to come up, s: the scheduler's file, its answer, a first worker."""
@@ -105,6 +114,14 @@ def run(
     named = ((function, number, task, folder) for number, task in enumerate(tasks))
     if workers.jobs == 1 and workers.backend in ("loky", "threading"):
         return _collect((_call(*one) for one in named), done, each)
+    if workers.backend == "loky":
+        results = _with_others(named, workers.jobs)
+        try:
+            return _collect(results, done, each)
+        except BaseException:
+            results.close()
+            end_processes()
+            raise
     import joblib
 
     with _cluster(workers):
@@ -120,8 +137,6 @@ def run(
         except BaseException:
             if isinstance(results, Generator):
                 results.close()
-            if workers.backend == "loky":
-                end_processes()
             raise
 
 
@@ -168,6 +183,51 @@ def _one_thread() -> Iterator[None]:
         yield
 
 
+def _with_others(named: Iterable[tuple[Any, ...]], jobs: int) -> Generator[Any, None, None]:
+    """Yield results in order; this process does its share, beside one fewer than `jobs` others.
+
+    A process that is started takes a second to import what it needs. This one has it, and works on
+    meanwhile. The others are joblib's (loky); whoever is done takes the next task.
+    """
+    from joblib.externals.loky import get_reusable_executor
+
+    executor = get_reusable_executor(jobs - 1, timeout=IDLE_S, env=dict.fromkeys(THREADS, "1"))
+    tasks, lock, begun = iter(named), threading.Lock(), deque[Future[Any]]()
+
+    def hand_out(_: object = None) -> None:
+        with lock:
+            if (task := next(tasks, None)) is None:
+                return
+            try:
+                future = executor.submit(_call, *task)
+            except RuntimeError as error:  # the processes are gone; nothing must go missing
+                future = Future()
+                future.set_exception(error)
+            begun.append(future)
+        future.add_done_callback(hand_out)
+
+    try:
+        for _ in range(jobs - 1):
+            hand_out()
+        while True:
+            with lock:
+                if (task := next(tasks, None)) is None:
+                    break
+                own: Future[Any] = Future()
+                begun.append(own)
+            try:
+                own.set_result(_call(*task))
+            except Exception as error:  # those before it are told first
+                own.set_exception(error)
+            while begun and begun[0].done():
+                yield begun.popleft().result()
+        while begun:
+            yield begun.popleft().result()
+    finally:
+        with lock:
+            tasks = iter(())
+
+
 def _collect(
     results: Iterable[T],
     done: Callable[[int], None] | None,
@@ -184,10 +244,10 @@ def _collect(
 
 
 def end_processes() -> None:
-    """End the processes of this machine with what they are at: nobody waits for it any more."""
+    """End the processes that were started on this machine, with what they are at."""
     from joblib.externals.loky import get_reusable_executor
 
-    get_reusable_executor().shutdown(wait=True, kill_workers=True)
+    get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=True)
 
 
 @contextmanager
@@ -201,8 +261,6 @@ def _cluster(workers: Workers) -> Iterator[None]:
             options["client"] = stack.enter_context(_dask(workers))
         elif workers.backend == "ray":
             stack.enter_context(_ray(workers))
-        elif workers.backend == "loky":
-            options["inner_max_num_threads"] = 1
         stack.enter_context(joblib.parallel_config(workers.backend, **options))
         # joblib 1.5 has renamed what the backends of Dask and Ray implement, and they have not.
         stack.enter_context(warnings.catch_warnings())
