@@ -71,6 +71,7 @@ def test_the_same_bits_on_a_dask_cluster(cluster):
 
 
 def where(_):
+    time.sleep(0.02)
     return os.getcwd()
 
 
@@ -86,12 +87,14 @@ def test_this_process_does_its_share():
     assert len(set(pids)) == 2
 
 
-def test_a_path_begins_in_the_folder_of_who_asks(cluster, tmp_path, monkeypatch):
-    workers = Workers(backend="dask", scheduler=cluster)
+@pytest.mark.parametrize("backend", ["loky", "dask"])
+def test_a_path_begins_in_the_folder_of_who_asks(request, tmp_path, monkeypatch, backend):
+    scheduler = request.getfixturevalue("cluster") if backend == "dask" else None
+    workers = Workers(2, backend, scheduler)
     for name in ("here", "there"):
         (tmp_path / name).mkdir()
         monkeypatch.chdir(tmp_path / name)
-        assert set(run(where, [(i,) for i in range(4)], workers)) == {str(tmp_path / name)}
+        assert set(run(where, [(i,) for i in range(9)], workers)) == {str(tmp_path / name)}
     monkeypatch.setattr(os, "getcwd", lambda: str(tmp_path / "nowhere"))
     with pytest.raises(ConfigError, match="all workers have at the same place"):
         run(where, [(1,)], workers)

@@ -1,8 +1,8 @@
 """Many independent tasks at once: on the cores of this machine, or on a cluster.
 
 Tasks take paths and small values, not data: a worker reads what it needs from storage that all
-share. A path that is not absolute begins, on a cluster too, in the folder of whoever asks: a worker
-goes there first, so that it must have it at the same place. Results come in the order of the tasks
+share. A path that is not absolute begins in the folder of whoever asks: a worker goes there first,
+so that one of a cluster must have it at the same place. Results come in the order of the tasks
 and do not depend on where they were made: a task has one thread wherever it runs, since sums of
 many threads differ in their last digits by their number (and threads of many workers would be in
 each other's way). ``docs/scaling.md`` has an example.
@@ -109,10 +109,11 @@ def run(
         The first task, in order, that failed, named by its number and its arguments: of the kind
         that it raised, or a `RunError` for what is not an error of ours. The rest is given up.
     """
-    # The workers of this machine are in the folder already.
-    folder = os.getcwd() if workers.backend in ("dask", "ray") else None
+    alone = workers.jobs == 1 and workers.backend in ("loky", "threading")
+    # A process that is kept from an earlier call is where that was.
+    folder = None if alone or workers.backend == "threading" else os.getcwd()
     named = ((function, number, task, folder) for number, task in enumerate(tasks))
-    if workers.jobs == 1 and workers.backend in ("loky", "threading"):
+    if alone:
         return _collect((_call(*one) for one in named), done, each)
     if workers.backend == "loky":
         results = _with_others(named, workers.jobs)
@@ -261,6 +262,8 @@ def _cluster(workers: Workers) -> Iterator[None]:
             options["client"] = stack.enter_context(_dask(workers))
         elif workers.backend == "ray":
             stack.enter_context(_ray(workers))
+        else:  # for all threads: the limit is the process's, and the first to end would lift it
+            stack.enter_context(_one_thread())
         stack.enter_context(joblib.parallel_config(workers.backend, **options))
         # joblib 1.5 has renamed what the backends of Dask and Ray implement, and they have not.
         stack.enter_context(warnings.catch_warnings())

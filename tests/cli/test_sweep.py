@@ -89,7 +89,8 @@ def test_a_grid_and_costs(capsys, monkeypatch, here):
     entry, leave = best["strategy.params.entry"], best["strategy.params.exit"]
     assert first.split()[1:3] == [f"{entry:g},", f"{leave:g}"]
     # Again it is the same, and nothing new was tried.
-    code, again, _ = run(capsys, monkeypatch, "sweep", *asked, "--study", "fade", "--jobs", 2)
+    code, again, err = run(capsys, monkeypatch, "sweep", *asked, "--study", "fade", "--jobs", 2)
+    assert code == 0, err
     assert "0 new trials, 18 of 'fade'" in again
     assert out.splitlines()[-12:-3] == again.splitlines()[-9:]
     narrow = CliRunner(env={"COLUMNS": "80"}).invoke(app, ["sweep", *asked])
