@@ -36,7 +36,11 @@ def test_a_local_cluster_gives_the_rows_of_one_job(folder):
     pytest.importorskip("distributed")
     blocks = re.findall(r"^```sh\n(.*?)^```", (ROOT / "docs/scaling.md").read_text(), re.M | re.S)
     assert len(blocks) == 2
-    env = os.environ | {"PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+    here = map(os.path.abspath, filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)))
+    env = os.environ | {
+        "PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": os.pathsep.join(here),
+    }
     shell = subprocess.Popen(
         ["sh", "-eu", "-c", "".join(blocks)],
         cwd=folder,
