@@ -72,6 +72,36 @@ def test_the_same_bits_on_a_dask_cluster(cluster):
         run(fails, [(i,) for i in range(5)], workers)
 
 
+def where(_):
+    time.sleep(0.02)
+    return os.getcwd()
+
+
+def who(_):
+    time.sleep(0.05)
+    return os.getpid()
+
+
+def test_this_process_does_its_share():
+    pids = run(who, [(i,) for i in range(60)], Workers(2))
+    assert pids[0] != os.getpid()  # handed out before this one begins
+    assert os.getpid() in pids
+    assert len(set(pids)) == 2
+
+
+@pytest.mark.parametrize("backend", ["loky", "dask"])
+def test_a_path_begins_in_the_folder_of_who_asks(request, tmp_path, monkeypatch, backend):
+    scheduler = request.getfixturevalue("cluster") if backend == "dask" else None
+    workers = Workers(2, backend, scheduler)
+    for name in ("here", "there"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        assert set(run(where, [(i,) for i in range(9)], workers)) == {str(tmp_path / name)}
+    monkeypatch.setattr(os, "getcwd", lambda: str(tmp_path / "nowhere"))
+    with pytest.raises(ConfigError, match="all workers have at the same place"):
+        run(where, [(1,)], workers)
+
+
 def test_a_dask_cluster_of_ones_own_is_ended():
     pytest.importorskip("distributed")
     before = {child.pid for child in psutil.Process().children(recursive=True)}
@@ -178,6 +208,16 @@ def test_what_cannot_be():
 
 def test_a_scheduler_that_does_not_answer(monkeypatch):
     pytest.importorskip("distributed")
-    monkeypatch.setattr(parallel, "PATIENCE", "1s")
+    monkeypatch.setattr(parallel, "PATIENCE", 1.0)
     with pytest.raises(ConfigError, match="dask worker"):
         run(work, TASKS, Workers(backend="dask", scheduler="127.0.0.1:1"))
+    with pytest.raises(ConfigError, match=r"gone\.json: no file of a Dask scheduler"):
+        run(work, TASKS, Workers(backend="dask", scheduler="gone.json"))
+
+
+def test_a_scheduler_without_workers(monkeypatch):
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.setattr(parallel, "PATIENCE", 2.0)
+    alone = distributed.LocalCluster(n_workers=0, dashboard_address="127.0.0.1:0")
+    with alone, pytest.raises(ConfigError, match="Dask scheduler with a worker"):
+        run(work, TASKS, Workers(backend="dask", scheduler=alone.scheduler_address))

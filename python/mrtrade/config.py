@@ -381,7 +381,7 @@ def load_section(
         content = dict(source)
     else:
         file = str(source)
-        content, lines = _read_yaml(Path(source))
+        content, lines = read_yaml(Path(source))
     for key, value in (overrides or {}).items():
         content = _with(content, key.split("."), value)
     try:
@@ -395,7 +395,8 @@ def load_section(
     )
 
 
-def _read_yaml(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
+def read_yaml(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
+    """Return the content of a file that holds a mapping, and the line of each dotted key."""
     try:
         text = path.read_text(encoding="utf-8")
         tree = yaml.compose(text, Loader=yaml.SafeLoader)

@@ -1,18 +1,26 @@
 """Many independent tasks at once: on the cores of this machine, or on a cluster.
 
 Tasks take paths and small values, not data: a worker reads what it needs from storage that all
-share. Results come in the order of the tasks and do not depend on where they were made: a task has
-one thread wherever it runs, since sums of many threads differ in their last digits by their number
-(and threads of many workers would be in each other's way). ``docs/scaling.md`` has an example.
+share. A path that is not absolute begins in the folder of whoever asks: a worker goes there first,
+so that one of a cluster must have it at the same place. Results come in the order of the tasks
+and do not depend on where they were made: a task has one thread wherever it runs, since sums of
+many threads differ in their last digits by their number (and threads of many workers would be in
+each other's way). ``docs/scaling.md`` has an example.
 """
 
 from __future__ import annotations
 
+import json
+import os
 import threading
+import time
 import warnings
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
 from mrtrade.errors import ConfigError, MrTradeError, RunError
@@ -28,13 +36,14 @@ class Workers:
     Attributes
     ----------
     jobs : int
-        Tasks at once; 1: in this process. A cluster that is named by its scheduler has as many as
-        it has workers.
+        Tasks at once; one of them in this process. A cluster that is named by its scheduler has as
+        many as it has workers.
     backend : str
         ``loky`` (processes), ``threading``, ``dask`` or ``ray``.
     scheduler : str, optional
-        Address of a Dask scheduler, such as ``tcp://10.0.0.1:8786``, or of a Ray head. Without one
-        these backends start `jobs` workers on this machine and end them afterwards.
+        Address of a Dask scheduler, such as ``tcp://10.0.0.1:8786``, or the ``.json`` file that it
+        writes it to; or address of a Ray head. Without one these backends start `jobs` workers on
+        this machine and end them afterwards.
     """
 
     jobs: int = 1
@@ -58,8 +67,14 @@ class Workers:
 
 ALONE = Workers()
 
-PATIENCE = "10s"
-"""How long a scheduler has to answer."""
+IDLE_S = 60
+"""How long a process waits for more before it ends, s."""
+
+THREADS = tuple(f"{name}_NUM_THREADS" for name in ("OMP", "OPENBLAS", "MKL", "BLIS", "NUMEXPR"))
+"""What libraries read when they are loaded."""
+
+PATIENCE = 30.0
+"""How long a cluster has to come up, s: the scheduler's file, its answer, a first worker."""
 
 
 def run(
@@ -94,9 +109,20 @@ def run(
         The first task, in order, that failed, named by its number and its arguments: of the kind
         that it raised, or a `RunError` for what is not an error of ours. The rest is given up.
     """
-    named = ((function, number, task) for number, task in enumerate(tasks))
-    if workers.jobs == 1 and workers.backend in ("loky", "threading"):
+    alone = workers.jobs == 1 and workers.backend in ("loky", "threading")
+    # A process that is kept from an earlier call is where that was.
+    folder = None if alone or workers.backend == "threading" else os.getcwd()
+    named = ((function, number, task, folder) for number, task in enumerate(tasks))
+    if alone:
         return _collect((_call(*one) for one in named), done, each)
+    if workers.backend == "loky":
+        results = _with_others(named, workers.jobs)
+        try:
+            return _collect(results, done, each)
+        except BaseException:
+            results.close()
+            end_processes()
+            raise
     import joblib
 
     with _cluster(workers):
@@ -112,13 +138,13 @@ def run(
         except BaseException:
             if isinstance(results, Generator):
                 results.close()
-            if workers.backend == "loky":
-                _end_processes()
             raise
 
 
-def _call(function: Callable[..., T], number: int, task: tuple[Any, ...]) -> T:
+def _call(function: Callable[..., T], number: int, task: tuple[Any, ...], folder: str | None) -> T:
     """Do one task; what it raises says which one it was."""
+    if folder is not None:
+        _enter(folder)
     try:
         with _one_thread():
             return function(*task)
@@ -127,6 +153,18 @@ def _call(function: Callable[..., T], number: int, task: tuple[Any, ...]) -> T:
         if isinstance(error, MrTradeError):
             raise type(error)(f"{what}{error}") from error
         raise RunError(f"{what}{type(error).__name__}: {error}") from error
+
+
+def _enter(folder: str) -> None:
+    try:
+        os.chdir(folder)
+    except OSError as error:
+        raise ConfigError(
+            f"a worker cannot go to the folder that the work is in: {error.strerror}",
+            file=folder,
+            expected="a folder that all workers have at the same place",
+            remedy="work in a folder of the storage that they share",
+        ) from error
 
 
 def _brief(value: object) -> str:
@@ -165,6 +203,53 @@ def _one_thread() -> Iterator[None]:
                     limit.restore_original_limits()
 
 
+def _with_others(named: Iterable[tuple[Any, ...]], jobs: int) -> Generator[Any, None, None]:
+    """Yield results in order; this process does its share, beside one fewer than `jobs` others.
+
+    A process that is started takes a second to import what it needs. This one has it, and works on
+    meanwhile. The others are joblib's (loky); whoever is done takes the next task.
+    """
+    from joblib.externals.loky import get_reusable_executor
+
+    executor = get_reusable_executor(jobs - 1, timeout=IDLE_S, env=dict.fromkeys(THREADS, "1"))
+    tasks, lock, begun = iter(named), threading.Lock(), deque[Future[Any]]()
+
+    def hand_out(_: object = None) -> None:
+        with lock:
+            if (task := next(tasks, None)) is None:
+                return
+            try:
+                future = executor.submit(_call, *task)
+            except RuntimeError as error:  # the processes are gone: said in the task's turn
+                future = Future()
+                future.set_exception(error)
+                begun.append(future)
+                return
+            begun.append(future)
+        future.add_done_callback(hand_out)
+
+    try:
+        for _ in range(jobs - 1):
+            hand_out()
+        while True:
+            with lock:
+                if (task := next(tasks, None)) is None:
+                    break
+                own: Future[Any] = Future()
+                begun.append(own)
+            try:
+                own.set_result(_call(*task))
+            except Exception as error:  # those before it are told first
+                own.set_exception(error)
+            while begun and begun[0].done():
+                yield begun.popleft().result()
+        while begun:
+            yield begun.popleft().result()
+    finally:
+        with lock:
+            tasks = iter(())
+
+
 def _collect(
     results: Iterable[T],
     done: Callable[[int], None] | None,
@@ -180,11 +265,11 @@ def _collect(
     return out
 
 
-def _end_processes() -> None:
-    """End the processes of this machine with what they are at: nobody waits for it any more."""
+def end_processes() -> None:
+    """End the processes that were started on this machine, with what they are at."""
     from joblib.externals.loky import get_reusable_executor
 
-    get_reusable_executor().shutdown(wait=True, kill_workers=True)
+    get_reusable_executor(reuse=True).shutdown(wait=True, kill_workers=True)
 
 
 @contextmanager
@@ -198,8 +283,6 @@ def _cluster(workers: Workers) -> Iterator[None]:
             options["client"] = stack.enter_context(_dask(workers))
         elif workers.backend == "ray":
             stack.enter_context(_ray(workers))
-        elif workers.backend == "loky":
-            options["inner_max_num_threads"] = 1
         stack.enter_context(joblib.parallel_config(workers.backend, **options))
         # joblib 1.5 has renamed what the backends of Dask and Ray implement, and they have not.
         stack.enter_context(warnings.catch_warnings())
@@ -214,21 +297,42 @@ def _dask(workers: Workers) -> Iterator[Any]:
     except ModuleNotFoundError as error:
         raise _missing("dask") from error
     with ExitStack() as stack:
-        address: Any = workers.scheduler
-        if address is None:
+        if workers.scheduler is None:
             own = LocalCluster(  # type: ignore[no-untyped-call]
                 n_workers=workers.jobs, threads_per_worker=1, dashboard_address="127.0.0.1:0"
             )
-            address = stack.enter_context(own)
+            address: Any = stack.enter_context(own)
+        else:
+            address = _address(workers.scheduler)
         try:
             client = Client(address, set_as_default=False, timeout=PATIENCE)  # type: ignore[no-untyped-call]
+            stack.enter_context(client)
+            client.wait_for_workers(1, timeout=PATIENCE)
         except (OSError, ValueError) as error:
             raise ConfigError(
-                f"no Dask scheduler answers there: {error}",
+                f"no Dask scheduler with a worker answers there: {error}",
                 value=workers.scheduler,
                 remedy="start one by `dask scheduler`, and workers by `dask worker ADDRESS`",
             ) from error
-        yield stack.enter_context(client)
+        yield client
+
+
+def _address(scheduler: str) -> str:
+    """Return the address itself; a file that holds it may not have been written yet."""
+    if not scheduler.endswith(".json"):
+        return scheduler
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return str(json.loads(Path(scheduler).read_text(encoding="utf-8"))["address"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            if time.monotonic() > until:
+                raise ConfigError(
+                    f"no file of a Dask scheduler: {error}",
+                    file=scheduler,
+                    remedy="start one by `dask scheduler --scheduler-file FILE`",
+                ) from error
+            time.sleep(0.05)
 
 
 @contextmanager

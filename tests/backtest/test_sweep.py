@@ -14,6 +14,8 @@ from mrtrade.backtest.grid import combinations, make_axes, parse_axis
 from mrtrade.backtest.sweep import COST_SCALE, sweep
 from mrtrade.clock import NS_PER_DAY, from_ns
 from mrtrade.config import load_config
+from mrtrade.data.ingest import ingest
+from mrtrade.data.parquet import ParquetStore
 from mrtrade.errors import ConfigError, DataError
 from mrtrade.ml.dataset import Dataset
 from mrtrade.ml.trials import TrialLedger
@@ -179,6 +181,30 @@ def test_the_same_bits_whoever_works(market, tmp_path):
         assert [one.name for one in path.parent.iterdir() if one.name.startswith(".")] == []
     with pytest.raises(ConfigError, match=r"\.csv or \.parquet"):
         alone.save(tmp_path / "one.xlsx")
+
+
+@pytest.mark.shared
+def test_the_same_bits_on_a_recorded_day(shared_data, tmp_path):
+    store = ParquetStore(tmp_path / "store")
+    for table in ("book_delta_v2", "book_seed", "trades"):
+        ingest(shared_data / "lake" / table / "exchange=BINANCE" / "symbol=NEXO-USDT", store)
+    base = {
+        **{"store": store.url, "exchange": "BINANCE", "symbol": "NEXO/USDT"},
+        "strategy": {"name": "statistical", "params": {"regime_filter": False, "min_spreads": 0}},
+    }
+    axes = {
+        "strategy.params.entry_z": [1.0, 1.5, 2.0],
+        "latency.entry_ms": [1.0, 50.0],
+        COST_SCALE: [1.0, 2.0],
+    }
+    alone = sweep(base, axes)
+    assert (alone.frame["trades"] > 0).all()
+    assert alone.period_ns == NS_PER_DAY // 24  # a day is too short for daily returns
+    # The same targets, by slower orders: the plan that is kept is not taken for the fills.
+    assert alone.frame.groupby("strategy.params.entry_z")["net"].nunique().tolist() == [4, 4, 4]
+    for workers in (Workers(2), Workers(2, "threading")):
+        other = sweep(base, axes, workers=workers)
+        pd.testing.assert_frame_equal(other.frame, alone.frame, check_exact=True)
 
 
 def test_features_and_the_recording_are_read_once(market, monkeypatch):

@@ -55,7 +55,7 @@ def test_a_strategy_of_ones_own_under_noise(capsys, monkeypatch, tmp_path):
     )
     told, picture = tmp_path / "noise.json", tmp_path / "noise.png"
     given = ("--noise", 2, "--strategy", own, "--interval", "1h", "--days", 300, "--planted", 1)
-    written = ("--json", told, "--picture", picture)
+    written = ("--json", told, "--picture", picture, "--jobs", 2, "--backend", "threading")
     code, out, _ = run(capsys, monkeypatch, "validate", *given, *written)
     assert code == 0
     assert "false GO  0 of 2: 0.0%, 95 % interval 0.0% to 84.2%" in out
@@ -71,6 +71,12 @@ def test_noise_options_alone_are_refused(capsys, monkeypatch):
     code, _, err = run(capsys, monkeypatch, "validate", "--strategy", "statistical")
     assert code == 2
     assert "--noise" in err
+    code, _, err = run(capsys, monkeypatch, "validate", "--scheduler", "tcp://127.0.0.1:1")
+    assert code == 2
+    assert "--noise" in err
+    code, _, err = run(capsys, monkeypatch, "validate", "--noise", 1, "--backend", "spark")
+    assert code == 2
+    assert "loky, threading, dask, ray" in err
     code, _, err = run(capsys, monkeypatch, "validate", "--noise", 1, "--days", 100)
     assert code == 2
     assert "too few days" in err

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
 
+from mrtrade.config import read_yaml
 from mrtrade.errors import ConfigError
 
 Axes = Mapping[str, Sequence[Any]]
@@ -37,6 +39,27 @@ def parse_axis(text: str) -> tuple[str, list[Any]]:
             expected="KEY=VALUE,VALUE,... such as strategy.params.entry_z=1.5,2,2.5",
         )
     return key.strip(), listed
+
+
+def read_axes(path: Path) -> list[tuple[str, Any]]:
+    """Read the axes of a YAML file: a list of values by key.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read or holds no lists by key.
+    """
+    content, lines = read_yaml(path)
+    for key, values in content.items():
+        if not isinstance(values, list):
+            raise ConfigError(
+                "no list of values to vary it over",
+                file=path,
+                key=f"line {lines[key]}, {key}",
+                value=values,
+                expected="a list, such as [1.5, 2, 2.5]",
+            )
+    return list(content.items())
 
 
 def make_axes(given: Iterable[tuple[str, Sequence[Any]]]) -> dict[str, list[Any]]:

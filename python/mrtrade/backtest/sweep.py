@@ -71,6 +71,11 @@ class Sweep:
     replays: int
     new_trials: int
 
+    def at_cost(self, scale: float = 1.0) -> pd.DataFrame:
+        """Return the rows whose costs are that multiple; all where costs were not varied."""
+        frame = self.frame
+        return frame[frame[COST_SCALE] == scale] if COST_SCALE in self.axes else frame
+
     def save(self, path: str | PathLike[str]) -> Path:
         """Write the frame, as CSV or Parquet by the name: the whole file or none of it."""
         path = Path(path)

@@ -12,7 +12,7 @@ import pandas as pd
 
 from mrtrade.backtest import metrics
 from mrtrade.backtest.bar_result import BarResult
-from mrtrade.backtest.waterfall import waterfall
+from mrtrade.backtest.waterfall import Waterfall, waterfall
 from mrtrade.clock import NS_PER_DAY, to_ns
 from mrtrade.instruments import BPS_PER_ONE, Contract
 
@@ -24,7 +24,7 @@ HOUR_NS = NS_PER_DAY // 24
 MONEY = ("net", "gross", "slippage", "spread", "fees", "impact", "funding", "costs")
 """Columns of money; ``gross - costs - funding`` is ``net``, and ``costs`` are the four between."""
 
-RATIOS = ("sharpe_before", "sharpe_after", "max_drawdown")
+RATIOS = ("sharpe_before", "sharpe_after", "skew", "kurtosis", "max_drawdown")
 COUNTS = ("periods", "fills", "trades")
 MEASURES = (*MONEY, *RATIOS, *COUNTS, "turnover", "maker_share")
 
@@ -86,14 +86,29 @@ def marks(time_ns: Ints, period_ns: int) -> Ints:
     return np.arange(time_ns[0], time_ns[-1] + 1, period_ns, dtype=np.int64)
 
 
-def measure_fills(run: Fills, charge: Charge) -> dict[str, Any]:
-    """Return `MEASURES` of fills under a charge, and the sha256 of the returns.
+class Charged(NamedTuple):
+    """Fills at some fees, before their costs are multiplied.
 
-    Money is in the settlement currency. ``slippage``, ``spread`` and ``fees`` are those of
-    `mrtrade.backtest.waterfall`, times the scale. The Sharpe ratios are per period, of profits on a
-    fixed capital, before and after these costs, both after funding; NaN without variation.
-    ``max_drawdown`` is a share of the capital, between marks.
+    Attributes
+    ----------
+    run : Fills
+    steps : Waterfall
+        Where the profit went.
+    before, cost : ndarray
+        Profit before costs up to each mark, and the costs up to then; settlement currency.
+    counts : dict
+        Measures that hang on no cost.
     """
+
+    run: Fills
+    steps: Waterfall
+    before: Floats
+    cost: Floats
+    counts: dict[str, Any]
+
+
+def charge_fills(run: Fills, charge: Charge) -> Charged:
+    """Charge fills the fees of a charge, whatever the multiple."""
     fills, contract = run.fills, run.contract
     price = fills["price"].to_numpy(np.float64)
     notional = fills["quantity"].to_numpy(np.float64) * contract.notional(price)
@@ -101,28 +116,40 @@ def measure_fills(run: Fills, charge: Charge) -> dict[str, Any]:
     fee = _fees(fills, notional, maker, charge)
     paid = math.fsum(run.funding["paid"].to_numpy(np.float64))
     steps = waterfall(fills.assign(fee=fee), run.last_mid, contract, paid)
-    costs = charge.scale * math.fsum((steps.slippage, steps.spread, steps.fees))
+    before, cost = _equity(run, price, fee)
+    position = fills["position"].to_numpy(np.float64)
     turnover = float(notional.sum())
-    row: dict[str, Any] = {
+    counts = {
+        "fills": len(fills),
+        "trades": _round_trips(position),
+        "turnover": turnover,
+        "maker_share": float(notional[maker].sum()) / turnover if turnover else math.nan,
+    }
+    return Charged(run, steps, before, cost, counts)
+
+
+def measure_fills(charged: Charged, scale: float) -> dict[str, Any]:
+    """Return `MEASURES` of fills under a multiple of their costs, and the sha256 of the returns.
+
+    Money is in the settlement currency. ``slippage``, ``spread`` and ``fees`` are those of
+    `mrtrade.backtest.waterfall`, times the scale. The Sharpe ratios are per period, of profits on a
+    fixed capital, before and after these costs, both after funding; skewness and kurtosis are of
+    those after costs (normal: 0 and 3). NaN without variation. ``max_drawdown`` is a share of the
+    capital, between marks.
+    """
+    steps = charged.steps
+    costs = scale * math.fsum((steps.slippage, steps.spread, steps.fees))
+    return {
         "net": steps.gross - costs - steps.funding,
         "gross": steps.gross,
-        "slippage": charge.scale * steps.slippage,
-        "spread": charge.scale * steps.spread,
-        "fees": charge.scale * steps.fees,
+        "slippage": scale * steps.slippage,
+        "spread": scale * steps.spread,
+        "fees": scale * steps.fees,
         "impact": 0.0,
         "funding": steps.funding,
         "costs": costs,
-    }
-    before, after = _equity(run, price, fee, charge.scale)
-    position = fills["position"].to_numpy(np.float64)
-    held = np.concatenate(([0.0], position[:-1]))
-    return {
-        **row,
-        **_ratios(before, after, run.capital),
-        "fills": len(fills),
-        "trades": int(((held != 0.0) & (held * position <= 0.0)).sum()) if len(fills) else 0,
-        "turnover": turnover,
-        "maker_share": float(notional[maker].sum()) / turnover if turnover else math.nan,
+        **_ratios(charged.before, charged.before - scale * charged.cost, charged.run.capital),
+        **charged.counts,
     }
 
 
@@ -134,8 +161,8 @@ def _fees(fills: pd.DataFrame, notional: Floats, maker: npt.NDArray[Any], charge
     return fee
 
 
-def _equity(run: Fills, price: Floats, fee: Floats, scale: float) -> tuple[Floats, Floats]:
-    """Profit up to each mark, before and after costs; funding is paid in both."""
+def _equity(run: Fills, price: Floats, fee: Floats) -> tuple[Floats, Floats]:
+    """Profit before costs up to each mark, funding paid; and the costs up to then."""
     fills, contract = run.fills, run.contract
     mid = fills["mid"].to_numpy(np.float64)
     mid = np.where(np.isnan(mid), price, mid)
@@ -152,16 +179,24 @@ def _equity(run: Fills, price: Floats, fee: Floats, scale: float) -> tuple[Float
     settled = np.searchsorted(to_ns(run.funding["time"]), run.marks_ns, side="left")
     funding = so_far(run.funding["paid"].to_numpy(np.float64), settled)
     before = worth - so_far(signed * contract.value(decision)) - funding
-    cost = signed * contract.change(decision, price) + fee
-    return before, before - scale * so_far(cost)
+    return before, so_far(signed * contract.change(decision, price) + fee)
+
+
+def _round_trips(held: Floats) -> int:
+    """Count how often a position was closed or turned; `held` is what was held after each fill."""
+    before = np.concatenate(([0.0], held[:-1]))
+    return int(((before != 0.0) & (before * held <= 0.0)).sum()) if len(held) else 0
 
 
 def _ratios(before: Floats, after: Floats, capital: float) -> dict[str, Any]:
     gained = np.diff(after) / capital
     equity = 1.0 + after / capital
+    skew, kurtosis = metrics.moments(gained)
     return {
         "sharpe_before": metrics.sharpe(np.diff(before) / capital),
         "sharpe_after": metrics.sharpe(gained),
+        "skew": skew,
+        "kurtosis": kurtosis,
         "max_drawdown": float(metrics.drawdown(equity).max(initial=0.0)),
         "periods": len(gained),
         "returns_digest": hashlib.sha256(gained.tobytes()).hexdigest(),
@@ -190,13 +225,11 @@ def measure_bars(run: BarResult, period_ns: int) -> dict[str, Any]:
     before, after = (
         run.capital * np.cumsum(one.to_numpy())[at] for one in (run.before_costs, run.returns)
     )
-    share = run.fills.share
-    held = np.concatenate(([0.0], share[:-1]))
     return {
         **row,
         **_ratios(before, after, run.capital),
-        "fills": len(share),
-        "trades": int(((held != 0.0) & (held * share <= 0.0)).sum()) if len(share) else 0,
+        "fills": len(run.fills.share),
+        "trades": _round_trips(run.fills.share),
         "turnover": run.capital * float(sum(np.sum(one) for one in run.traded)),
         "maker_share": math.nan,
     }

@@ -35,13 +35,15 @@ from mrtrade.backtest.replaying import (
 )
 from mrtrade.backtest.sweep_measure import (
     Charge,
+    Charged,
     Fills,
+    charge_fills,
     marks,
     measure_bars,
     measure_fills,
     period_of,
 )
-from mrtrade.backtest.targets import decisions
+from mrtrade.backtest.targets import Decisions, decisions
 from mrtrade.clock import to_ns
 from mrtrade.config import BacktestConfig, CostsConfig
 from mrtrade.errors import ConfigError, DataError
@@ -90,6 +92,7 @@ class _Recording:
     rates: pd.DataFrame
     columns: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
     decided: dict[tuple[Any, ...], tuple[pd.DataFrame, str | None]] = field(default_factory=dict)
+    planned: tuple[Any, Decisions] | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def scene(self, config: BacktestConfig, strategy: Strategy) -> Scene:
@@ -98,6 +101,16 @@ class _Recording:
             decided = self._decided(config, strategy)
         tape = replace(self.tape, instrument=terms)
         return scenes.scene_of(config, tape, self.bars, self.rates, decided)
+
+    def plan(self, scene: Scene, strategy: Strategy) -> Decisions:
+        """Return what a strategy wants; the last is kept, for runs that only send other orders."""
+        key = (scene.config.strategy.model_dump_json(), scene.max_lots)
+        kept = self.planned
+        if kept is None or kept[0] != key:
+            targets = strategy.targets(scene.features)
+            plan = decisions(targets, scene.bars["mid"], scene.max_lots, scene.terms.tick_size)
+            self.planned = kept = (key, plan)
+        return kept[1]
 
     def _decided(
         self, config: BacktestConfig, strategy: Strategy
@@ -158,11 +171,17 @@ def _on_recording(job: Job, strategy: Strategy) -> list[Answer]:
     config = job.config
     recording = _kept(same_recording(config), lambda: _read(config))
     scene = recording.scene(config, strategy)
-    run = _replayed(scene, strategy)
+    run = _replayed(scene, recording, strategy)
     data = fingerprint(scene)
-    return [
-        Answer(row, measure_fills(run, charge), data, run.period_ns) for row, charge in job.charges
-    ]
+    charged: dict[Charge, Charged] = {}
+    answers = []
+    for row, charge in job.charges:
+        fees = charge._replace(scale=1.0)
+        if fees not in charged:
+            charged[fees] = charge_fills(run, fees)
+        measures = measure_fills(charged[fees], charge.scale)
+        answers.append(Answer(row, measures, data, run.period_ns))
+    return answers
 
 
 def _read(config: BacktestConfig) -> _Recording:
@@ -175,16 +194,14 @@ def _read(config: BacktestConfig) -> _Recording:
         return _Recording(tape, bars, scenes.settlements(store, tape, bars))
 
 
-def _replayed(scene: Scene, strategy: Strategy) -> Fills:
+def _replayed(scene: Scene, recording: _Recording, strategy: Strategy) -> Fills:
     """Replay one configuration; nothing but its fills is kept."""
     config, contract = scene.config, scene.terms.contract
     replay = make_replay(scene, config.queue.chosen)
     if is_streaming_only(strategy):
         steps = by_strategy(replay, strategy, scene, 1)
     else:
-        targets = strategy.targets(scene.features)
-        plan = decisions(targets, scene.bars["mid"], scene.max_lots, scene.terms.tick_size)
-        steps = by_plan(replay, plan, strategy, scene, 1)
+        steps = by_plan(replay, recording.plan(scene, strategy), strategy, scene, 1)
     for _ in steps:
         pass
     fills = fills_frame(replay.fills(), config.capital, scene.terms)

@@ -8,7 +8,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 from mrtrade.errors import ConfigError
 
@@ -108,3 +115,45 @@ class RunProgress:
         if tenths > self._tenths:
             self._tenths = tenths
             self._console.print(f"{self._label} {10 * tenths:3d}%  {text}")
+
+
+class CountProgress:
+    """Shows how many tasks are done: a bar, or without a terminal a line at each 10 %.
+
+    Parameters
+    ----------
+    console : Console
+    label : str
+    total : int
+    """
+
+    def __init__(self, console: Console, label: str, total: int) -> None:
+        self._console, self._label, self._tenths = console, label, 0
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task(label, total=total)
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.stop()
+
+    def __call__(self, done: int, total: int | None = None) -> None:
+        """Take the number of tasks so far, and of all where that is known only now."""
+        if total is not None:
+            self._bar.update(self._task, total=total)
+        self._bar.update(self._task, completed=done)
+        tenths = 10 * done // int(self._bar.tasks[0].total or 1)
+        if not self._console.is_terminal and tenths > self._tenths:
+            self._tenths = tenths
+            told = f"{done} of {self._bar.tasks[0].total:.0f}"
+            self._console.print(f"{self._label} {10 * tenths:3d}%  {told}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from mrtrade.parallel import Workers
     from mrtrade.validation.noise import NoiseReport, NoiseSettings
 
 #: Luckiest data sets on the screen.
@@ -25,14 +26,13 @@ def run_noise(
     days: int,
     source: Path | None,
     planted: int,
-    jobs: int,
+    workers: Workers,
     seed: int,
     json: Path | None,
     picture: Path | None,
 ) -> int:
     """Run the noise control and print it; returns the exit code."""
-    from mrtrade.cli.console import make_console
-    from mrtrade.parallel import Workers
+    from mrtrade.cli.console import CountProgress, make_console
     from mrtrade.validation.noise import MOST_FALSE_GO, NoiseSettings, noise_control
 
     settings = NoiseSettings(
@@ -46,8 +46,9 @@ def run_noise(
         seed=seed,
     )
     console = make_console()
-    with _Count(console, runs + planted * len(settings.sizes)) as count:
-        report = noise_control(settings, Workers(jobs), count)
+    total = runs + planted * len(settings.sizes)
+    with CountProgress(console, "noise control", total) as count:
+        report = noise_control(settings, workers, count)
     show(console, report)
     if json is not None:
         report.to_json(json)
@@ -114,37 +115,3 @@ def _data(settings: NoiseSettings) -> str:
     if settings.source is not None:
         return f"{settings.source.name} with its signs flipped"
     return f"{settings.days} days of {settings.interval} each"
-
-
-class _Count:
-    """Shows how many data sets are done: a bar, or without a terminal a line at each 10 %."""
-
-    def __init__(self, console: Console, total: int) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-        self._console, self._total, self._tenths = console, total, 0
-        self._bar = Progress(
-            "data sets",
-            BarColumn(bar_width=30),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
-        self._task = self._bar.add_task("", total=total)
-
-    def __enter__(self) -> _Count:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._bar.stop()
-
-    def __call__(self, done: int) -> None:
-        """Take the number of data sets so far."""
-        self._bar.update(self._task, completed=done)
-        tenths = 10 * done // self._total
-        if not self._console.is_terminal and tenths > self._tenths:
-            self._tenths = tenths
-            self._console.print(f"noise control {10 * tenths:3d}%  {done} of {self._total}")

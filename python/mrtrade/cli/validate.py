@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mrtrade.cli.cluster import BackendOption, SchedulerOption, make_workers
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
@@ -69,6 +71,8 @@ def validate(
         int, typer.Option(min=0, help="Noise: data sets of each size of a planted effect.")
     ] = 0,
     jobs: Annotated[int, typer.Option(min=1, help="Noise: data sets at once.")] = 1,
+    backend: BackendOption = "loky",
+    scheduler: SchedulerOption = None,
     seed: Annotated[int, typer.Option(min=0, help="Noise: of the first data set.")] = 0,
 ) -> None:
     """Hold recorded data against the rules; exit code 3 where it fails.
@@ -92,13 +96,13 @@ def validate(
             days=days,
             source=source,
             planted=planted,
-            jobs=jobs,
+            workers=make_workers(jobs, backend, scheduler),
             seed=seed,
             json=json,
             picture=picture,
         )
         raise typer.Exit(code)
-    _refuse_noise(strategy=strategy, source=source)
+    _refuse_noise(strategy=strategy, source=source, scheduler=scheduler)
     from contextlib import closing
 
     from mrtrade.cli.console import make_console, refuse_unwritable

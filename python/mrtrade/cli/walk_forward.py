@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mrtrade.cli.cluster import BackendOption, SchedulerOption, make_workers
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
@@ -32,8 +34,6 @@ SymbolsOption = Annotated[
     str | None, typer.Option(help="Some of the symbols, with commas between.")
 ]
 JobsOption = Annotated[int, typer.Option(min=1, help="Folds at once.")]
-BackendOption = Annotated[str, typer.Option(help="loky, threading, dask or ray.")]
-SchedulerOption = Annotated[str | None, typer.Option(help="Address of a cluster's scheduler.")]
 OutOption = Annotated[Path, typer.Option(help="Folder for results, verdicts and pages.")]
 LedgerOption = Annotated[Path, typer.Option(help="File in which all trials are counted.")]
 SetOption = Annotated[
@@ -63,14 +63,13 @@ def walk_forward(
     from mrtrade.cli.backtest import _setting
     from mrtrade.cli.console import make_console, refuse_unwritable
     from mrtrade.ml.trials import TrialLedger
-    from mrtrade.parallel import Workers
     from mrtrade.validation.settings import load_settings
     from mrtrade.validation.walk_forward import walk_forward as walk
 
     overrides = dict(_setting(text) for text in settings or ())
     if root is not None:
         overrides["data.root"] = str(root)
-    workers = Workers(jobs, backend, scheduler)  # type: ignore[arg-type]  # it checks the name
+    workers = make_workers(jobs, backend, scheduler)
     chosen = _some(load_settings(config if config is not None else {}, overrides), strategies)
     refuse_unwritable(out, folder=True)
     console = make_console()
