@@ -112,14 +112,19 @@ result.save(sys.argv[1])
 
 def test_a_save_killed_between_its_renames_leaves_the_old_run(tmp_path):
     folder = random_result(seed=1).save(tmp_path / "run")
-    command = [sys.executable, "-c", KILLED, str(folder)]
-    assert subprocess.run(command).returncode == 9
+    _save_and_be_killed(folder)
     assert not folder.exists()
     assert_same(Result.load(folder), random_result(seed=1))
-    assert subprocess.run(command).returncode == 9
+    _save_and_be_killed(folder)
     random_result(seed=2).save(folder)
     assert_same(Result.load(folder), random_result(seed=2))
     assert not [p for p in tmp_path.iterdir() if p.name.startswith(".old")]
+
+
+def _save_and_be_killed(folder):
+    command = [sys.executable, "-c", KILLED, str(folder)]
+    ended = subprocess.run(command, capture_output=True, text=True)
+    assert ended.returncode == 9, f"ended otherwise: {ended.returncode}\n{ended.stderr}"
 
 
 @pytest.mark.parametrize("name", ["stats.json", "fills.parquet", "timing.json"])

@@ -1,5 +1,10 @@
 """Recorded runs made by hand: a backtest, and a run that is like it."""
 
+import shutil
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import numpy as np
 import pandas as pd
 
@@ -61,7 +66,7 @@ def equity(days=DAYS, mean=0.001, fraction=1.0, seed=2):
 
 def trades(count=240, slippage_bps=2.0):
     """Orders of which each second one is filled."""
-    time = START + (1 + np.arange(count, dtype=np.int64)) * 3 * HOUR
+    time = START + (1 + np.arange(count, dtype=np.int64)) * (HOUR // 2)
     side = np.where(np.arange(count) % 4 < 2, 1, -1).astype(np.int8)
     base = pd.DataFrame(
         {"time_ns": time, "symbol": "BTC/USDT", "order_id": [f"o{i}" for i in range(count)]}
@@ -84,7 +89,7 @@ def features(rows=900, shift=0.0):
     values = rng.normal(shift, 1.0, (rows, 2))
     return pd.DataFrame(
         {
-            "time_ns": START + np.arange(rows, dtype=np.int64) * HOUR,
+            "time_ns": START + np.arange(rows, dtype=np.int64) * (HOUR // 12),
             "symbol": "BTC/USDT",
             "zscore_300": values[:, 0],
             "ofi_20": values[:, 1],
@@ -92,20 +97,37 @@ def features(rows=900, shift=0.0):
     )
 
 
+def tables(fraction):
+    orders, fills = trades()
+    return {
+        "equity": equity(fraction=fraction),
+        "orders": orders,
+        "fills": fills,
+        "features": features(),
+    }
+
+
+@cache
+def recorded(fraction):
+    """Tables as a run wrote them, to be copied: each of 54 files goes to the disk but once."""
+    folder = TemporaryDirectory()
+    writer = SessionWriter(folder.name, manifest(fraction=fraction))
+    for name, frame in tables(fraction).items():
+        writer.append(name, frame)
+    return folder
+
+
 def record(folder, *, tables=None, incidents=(), ended=True, expected=None, **changes):
     """Write a run; `tables` replaces some of its tables."""
     kept = expectation() if expected is None else expected
     about = manifest(expected_sha256=kept.sha256(), **changes)
+    changed = tables or {}
+    template = Path(recorded(about.fraction).name)
+    for place in template.iterdir():
+        if place.is_dir() and place.name not in changed:
+            shutil.copytree(place, folder / place.name)
     writer = SessionWriter(folder, about)
-    orders, fills = trades()
-    content = {
-        "equity": equity(fraction=about.fraction),
-        "orders": orders,
-        "fills": fills,
-        "features": features(),
-        **(tables or {}),
-    }
-    for name, frame in content.items():
+    for name, frame in changed.items():
         writer.append(name, frame)
     for one in incidents:
         writer.incident(one)
