@@ -78,3 +78,11 @@ def test_noise_options_alone_are_refused(capsys, monkeypatch):
     code, _, err = run(capsys, monkeypatch, *given)
     assert code == 3
     assert "no such file" in err
+
+
+def test_a_note_that_is_the_same_is_told_once(capsys, monkeypatch, tmp_path, store):
+    monkeypatch.chdir(tmp_path)
+    where = ("--store", store, "--exchange", "SYNTHETIC", "--bar", "1min")
+    _, said, _ = run(capsys, monkeypatch, "poc", *where)
+    assert " ".join(said.split()).count("too short: 0 bars to train on") == 1
+    assert said.count("as above") == 3

@@ -16,6 +16,8 @@ DECISIONS = {"GO": "green", "NO-GO": "red", "NOT JUDGED": "yellow"}
 def show_verdict(console: Console, verdict: Verdict) -> None:
     """Print the criteria, what was measured and why it was judged so, and the decision."""
     from rich import box
+    from rich.console import Group
+    from rich.padding import Padding
     from rich.table import Table
     from rich.text import Text
 
@@ -23,11 +25,14 @@ def show_verdict(console: Console, verdict: Verdict) -> None:
     table.add_column("criterion", overflow="fold")
     for name in ("measured", "needed", "judgement"):
         table.add_column(name, justify="right", no_wrap=True)
+    said_last = ""
     for name, measured, needed, judgement, note in verdict.rows():
-        told = Text(name)
+        told = Group(Text(name))
         if note:
-            told.append(f"\n{note}", style="dim")
+            said = "as above" if note == said_last else note
+            told.renderables.append(Padding(Text(said, "dim"), (0, 0, 0, 2)))
         table.add_row(told, measured, needed, Text(judgement, COLOURS[judgement]))
+        said_last = note
     console.print(table)
     decision, _, grounds = verdict.sentence.partition(":")
     said = Text(decision, f"bold {DECISIONS[verdict.decision]}")
