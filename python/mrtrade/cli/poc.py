@@ -22,7 +22,7 @@ SymbolOption = Annotated[str, typer.Option(help="Such as BTC/USDT-PERP.")]
 DaysOption = Annotated[int, typer.Option(min=1, help="At most so many days, the last ones stored.")]
 BarOption = Annotated[str, typer.Option(help="Length of a bar, such as 10s.")]
 HorizonOption = Annotated[int, typer.Option(min=1, help="Bars that are forecast over.")]
-StartOption = Annotated[str | None, typer.Option(help="First day instead, UTC.")]
+StartOption = Annotated[str | None, typer.Option(help="First day, in place of the last ones; UTC.")]
 CapitalOption = Annotated[float, typer.Option(min=1, help="USD: the size of a position.")]
 ModeOption = Annotated[str, typer.Option(help="aggressive or passive.")]
 OutOption = Annotated[Path | None, typer.Option(help="JSON of the verdict.", show_default=False)]
@@ -52,15 +52,12 @@ def poc(
     taker_fee_bps: FeeOption = None,
     ledger: LedgerOption = Path("trials.jsonl"),
 ) -> None:
-    r"""Gate 0: from raw deltas and trades to a verdict, in about a minute.
+    """Gate 0: from raw deltas and trades to a verdict, in about a minute.
 
     Ten features and a small model, trained on the first 60 % of the recording, traded on the rest
     by simulated orders. The verdict is written as JSON too, by default poc-EXCHANGE-SYMBOL.json.
     Each configuration that was traded counts as a trial of its symbol: the more there were, the
     more a criterion asks for.
-
-    \b
-    Exit code: 0 GO, 1 NO-GO, 2 could not be judged (or wrong options), 3 no such data.
     """
     from contextlib import closing
 

@@ -9,6 +9,14 @@ if TYPE_CHECKING:
 
     from mrtrade.validation.criteria import Verdict
 
+EPILOG = """\b
+Exit codes:
+  0  GO: every criterion is met
+  1  NO-GO: at least one is not
+  2  NOT JUDGED: none failed, some could not be judged; or wrong arguments
+  3  data: invalid, damaged or missing"""
+"""Ends the help of a command whose exit code is that of a verdict."""
+
 COLOURS = {"passed": "green", "FAILED": "red", "not judged": "yellow"}
 DECISIONS = {"GO": "green", "NO-GO": "red", "NOT JUDGED": "yellow"}
 
