@@ -19,6 +19,7 @@ from mrtrade.validation.walk_report import report_of
 
 DAYS = 720
 SETS = [{"entry_z": z} for z in (1.0, 1.5, 2.0, 2.5)]
+OVERFIT = "Overfit: best of one half of the days, no gain in the other"
 CLEAN = NoiseControl(runs=200, false_go=4, low=0.005, high=0.05)
 
 
@@ -186,9 +187,25 @@ def test_the_best_of_noise_is_overfit():
     )
     sets = [{"a": n % 4, "b": n // 4} for n in range(12)]
     found = gate_one(dataclasses.replace(made, grid=noise, configurations=sets, trials=13))
-    name = "Overfit: best of one half, below the median and a loss in the other"
-    assert judged(found)[name].passed is False
-    assert judged(found)[name].measured > 25.0
+    assert judged(found)[OVERFIT].passed is False
+    assert judged(found)[OVERFIT].measured > 50.0
+
+
+def test_sets_without_a_chance_beside_a_loser_do_not_make_it_good():
+    # The best of either half is always above the median of the others, which pay far more.
+    made = result((-20.0, -0.5, -0.4, -21.0, -22.0), chosen=1)
+    sets = [{"entry_z": z} for z in range(5)]
+    found = gate_one(dataclasses.replace(made, configurations=sets))
+    assert found.overfitting.pbo == 0.0
+    assert judged(found)[OVERFIT].measured > 50.0
+    assert "PBO 0.00" in judged(found)[OVERFIT].note
+
+
+def test_sets_that_all_earn_alike_are_not_overfit():
+    made = result((3.0, 3.0, 3.0, 3.0))
+    found = gate_one(made)
+    assert found.overfitting.pbo > 0.25  # a toss of a coin
+    assert judged(found)[OVERFIT].measured == 0.0
 
 
 def test_a_spike_is_told_from_a_plateau():

@@ -53,7 +53,7 @@ def test_matches_a_slow_twin(rows, count, blocks):
     )
     assert found.pbo == np.mean(twin[:, 0] <= 0.0)
     assert found.pbo_strict == np.mean(twin[:, 0] < 0.0)
-    assert found.loss == np.mean(twin[:, 2] < 0.0)
+    assert found.loss == np.mean(twin[:, 2] <= 0.0)
     assert found.slope == pytest.approx(np.polyfit(twin[:, 1], twin[:, 2], 1)[0], abs=1e-9)
     assert found.intercept == pytest.approx(np.polyfit(twin[:, 1], twin[:, 2], 1)[1], abs=1e-9)
 
@@ -97,6 +97,15 @@ def test_planted_skill_is_found_and_planted_overfitting_too():
     assert trap.pbo > 0.95
     assert trap.slope < 0.0
     assert trap.loss > 0.95
+
+
+def test_a_half_without_a_trade_earned_nothing():
+    x = noise(5, 64, 2)
+    x[:, 0] = 0.0  # never traded: the better one of two wherever the other lost
+    x[:, 1] -= 10.0
+    found = pbo_cscv(x, 8)
+    assert set(found.chosen) == {0}
+    assert (found.loss, found.pbo) == (1.0, 0.0)
 
 
 @pytest.mark.simulation

@@ -3,9 +3,9 @@
 One data set is made of known truth (`mrtrade.validation.synthetic`), and goes through everything
 that a real one goes through: features, labels, selection, training, the choice of parameters,
 costs, walk-forward, and the same gate 1 (`mrtrade.validation.gate_one`), all trials counted. Of
-gate 1 only what one symbol can be asked is asked (`ASKED`): there is no other symbol, and the noise
-control itself is what is being made. A data set is GO if any of the strategies is: so trying
-several is charged to the pipeline.
+gate 1 only what one symbol can be asked is asked (`asked_of`): there is no other symbol, the noise
+control itself is what is being made, and without a grid nothing was chosen. A data set is GO if any
+of the strategies is: so trying several is charged to the pipeline.
 
 The false-GO rate is that of data without a signal; the detection rate that of data with a planted
 one, over its size in costs of a round trip. Intervals are Clopper and Pearson's (1934) of 95 %.
@@ -24,7 +24,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -45,9 +45,14 @@ from mrtrade.validation.synthetic import (
     random_walk,
 )
 
+if TYPE_CHECKING:
+    from mrtrade.validation.walk_forward import WalkForwardResult
+
 SCHEMA = "mrtrade.noise/1"
 
 ASKED = tuple(part for part in PARTS if part not in ("transfer", "noise"))
+OF_A_GRID = ("overfitting", "plateau")
+"""Not asked of a strategy without a grid: it could never be GO, and its rate would say nothing."""
 
 KINDS = ("random_walk", "flipped_signs", "quiet_market")
 """Kinds without a signal; data sets take turns."""
@@ -350,7 +355,7 @@ def judge_one(settings: NoiseSettings, kind: str, size: float, seed: int) -> lis
         ledger = TrialLedger(Path(folder) / "trials.jsonl")
         study = walk_forward(data, config, ledger=ledger)
         for label, result in study.results.items():
-            verdict = gate_one(result, ledger=ledger, asked=ASKED, seed=seed).verdict
+            verdict = gate_one(result, ledger=ledger, asked=asked_of(result), seed=seed).verdict
             stats = result.stats()
             rows.append(
                 {
@@ -366,6 +371,12 @@ def judge_one(settings: NoiseSettings, kind: str, size: float, seed: int) -> lis
                 }
             )
     return rows
+
+
+def asked_of(result: WalkForwardResult) -> list[str]:
+    """Return the parts of gate 1 that a data set can be asked."""
+    left_out = OF_A_GRID if len(result.configurations) == 1 else ()
+    return [part for part in ASKED if part not in left_out]
 
 
 def make_data(settings: NoiseSettings, kind: str, size: float, seed: int) -> Planted:

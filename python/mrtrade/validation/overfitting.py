@@ -58,7 +58,7 @@ class Overfitting:
         Of the regression of `out_of_sample` on `in_sample`: a slope below 0 says that the better
         it looked, the worse it went.
     loss : float
-        Share of splits in which the chosen one lost money out of sample.
+        Share of splits in which the chosen one earned nothing out of sample: probability of loss.
     offsets : ndarray
         PBO with the edges of the blocks moved; the first is `pbo`.
     configurations, rows, blocks : int
@@ -160,7 +160,7 @@ def pbo_cscv(returns: Any, blocks: int | None = None, *, offsets: int = OFFSETS)
         out_of_sample=after,
         slope=slope,
         intercept=intercept,
-        loss=float(np.mean(after < 0.0)),
+        loss=float(np.mean(after <= 0.0)),
         offsets=np.array([np.mean(one <= 0.0) for one in (logits, *moved)]),
         configurations=count,
         rows=rows,

@@ -292,7 +292,7 @@ def _overfitting(report: ValidationReport) -> str:
     rows = [
         ("At or below the median (PBO)", f"{100.0 * one.pbo:.1f}%"),
         ("With the edges of the blocks moved", spread),
-        ("Lost money out of sample", f"{100.0 * one.loss:.1f}%"),
+        ("No gain out of sample", f"{100.0 * one.loss:.1f}%"),
         ("Slope: out of sample by in sample", f"{one.slope:.2f}"),
         (
             "Configurations, blocks, splits",
