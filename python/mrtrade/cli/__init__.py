@@ -63,7 +63,9 @@ app.command(short_help="List the rows that were refused, and why.")(validate.qua
 app.command(short_help="Copy a QuestDB into the store.")(migrate_questdb.migrate_questdb)
 app.command()(sql.sql)
 app.command(short_help="Run a backtest.")(backtest.backtest)
-app.command(short_help="Gate 0: a week of one symbol to a verdict.", epilog=verdicts.EPILOG)(poc.poc)
+app.command(short_help="Gate 0: a week of one symbol to a verdict.", epilog=verdicts.EPILOG)(
+    poc.poc
+)
 app.command(short_help="Compute a saved run again, compare it bit by bit.")(runs.rerun)
 app.command()(runs.runs)
 app.command(short_help="Choose and train on the past, trade what follows.")(

@@ -33,14 +33,14 @@ def show_verdict(console: Console, verdict: Verdict) -> None:
     table.add_column("criterion", overflow="fold")
     for name in ("measured", "needed", "judgement"):
         table.add_column(name, justify="right", no_wrap=True)
-    said_last = ""
+    last = ""
     for name, measured, needed, judgement, note in verdict.rows():
         told = Group(Text(name))
         if note:
-            said = "as above" if note == said_last else note
-            told.renderables.append(Padding(Text(said, "dim"), (0, 0, 0, 2)))
+            shown = "as above" if note == last else note
+            told.renderables.append(Padding(Text(shown, "dim"), (0, 0, 0, 2)))
         table.add_row(told, measured, needed, Text(judgement, COLOURS[judgement]))
-        said_last = note
+        last = note
     console.print(table)
     decision, _, grounds = verdict.sentence.partition(":")
     said = Text(decision, f"bold {DECISIONS[verdict.decision]}")
