@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +10,8 @@ import pandas as pd
 import pytest
 
 from mrtrade.backtest.metrics import sharpe
+from mrtrade.clock import to_ns
+from mrtrade.data.ingest import ingest
 from mrtrade.data.parquet import ParquetStore
 from mrtrade.errors import ConfigError, StoreError
 from mrtrade.ml.trials import TrialLedger
@@ -25,7 +28,7 @@ from mrtrade.validation.poc_criteria import (
     not_judged,
 )
 from mrtrade.validation.poc_replay import by_bar
-from mrtrade.validation.poc_stage import WITH, PocSettings, _blocks
+from mrtrade.validation.poc_stage import MICRO, PRICE, WITH, PocSettings, Stage, _blocks
 from tests.validation.recordings import market_store
 
 MINUTE, DAY = 60 * 10**9, 86_400 * 10**9
@@ -281,3 +284,29 @@ def test_a_book_without_trades_is_said():
 
     with pytest.raises(StoreError, match="no trades"):
         find_days(Bookless("2024-01-01"), PocSettings("BINANCE", "BTC/USDT"))
+
+
+@pytest.mark.shared
+def test_a_recorded_day_is_what_scipy_and_the_exchange_say(shared_data, tmp_path):
+    """The day of docs/poc-study.md; mids are the exchange's own, which the replay does not read."""
+    from scipy.stats import pearsonr
+
+    lake = tmp_path / "lake"
+    for table in ("book_delta_v2", "book_seed", "trades"):
+        place = f"{table}/exchange=BINANCE/symbol=NEXO-USDT"
+        shutil.copytree(shared_data / "lake" / place, lake / place)
+    store = ParquetStore(tmp_path / "store")
+    ingest(lake, store)
+    settings = PocSettings("BINANCE", "NEXO/USDT")
+    place, days = find_days(store, settings)
+    stage = Stage(store, settings, place, days, threads=1)
+    model = stage.train((*PRICE, *MICRO))
+    ic, se = stage._correlation(model)
+    quotes = pd.read_parquet(shared_data / "lake/level_1/exchange=BINANCE/symbol=NEXO-USDT")
+    quotes = quotes.sort_values("receipt_timestamp", kind="stable")
+    mid = 0.5 * (quotes["bid_0_price"] + quotes["ask_0_price"]).to_numpy()
+    at = np.searchsorted(quotes["receipt_timestamp"], to_ns(stage.X_test.index), side="right") - 1
+    returns = np.log(mid[at][10:] / mid[at][:-10])
+    forecast = model.predict(stage.X_test[list(model.features)])[:-10]
+    assert pearsonr(forecast, returns).statistic == pytest.approx(ic, abs=0.2 * se)
+    assert ic == pytest.approx(0.164, abs=0.5 * se)
