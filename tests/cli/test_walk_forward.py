@@ -11,8 +11,11 @@ import yaml
 from typer.testing import CliRunner
 
 from mrtrade.cli import app
+from mrtrade.errors import DataError
 from mrtrade.validation.criteria import read_verdict
-from mrtrade.validation.settings import load_settings
+from mrtrade.validation.folds import code_of
+from mrtrade.validation.noise import NoiseReport, NoiseSettings
+from mrtrade.validation.settings import StrategyPlan, load_settings
 from mrtrade.validation.walk_forward import WalkForwardResult
 
 OWN = """
@@ -123,21 +126,54 @@ def test_gate_one_judges_what_was_saved(here):
     found = runner.invoke(app, ["gate", "1", "out", "--symbol", "BTC/USDT-PERP"])
     assert found.exit_code == json.loads(stored)["exit_code"] != 0, found.output
     assert (here / "out/BTC-USDT-PERP/Fade/gate-1.json").read_text() == stored
-    noise = {
-        "runs": 200,
-        "false_go": 20,
-        "low": 0.06,
-        "high": 0.15,
-        "kinds": {"random_walk": [20, 200]},
-        "detection": [],
-        "settings": {"strategies": {"Fade": {}}},
-    }
-    (here / "noise.json").write_text(json.dumps(noise))
+    plan = {"Fade": {"name": "own.py:Fade"}}
+    rows = pd.DataFrame(
+        {
+            "kind": "random_walk",
+            "size": 0.0,
+            "seed": range(200),
+            "strategy": "Fade",
+            "decision": ["GO"] * 20 + ["NO-GO"] * 180,
+            "net_sharpe": 0.0,
+            "trades": 1,
+        }
+    )
+    code = code_of(StrategyPlan(**plan["Fade"]))
+    report = NoiseReport(rows, NoiseSettings(runs=200, strategies=plan), (code,))
+    report.to_json(here / "noise.json")
     found = runner.invoke(
         app, ["gate", "1", "out", "--symbol", "BTC/USDT-PERP", "--noise", "noise.json"]
     )
     assert found.exit_code == 1
     assert "20 of 200" in " ".join(found.output.split())
+    # Evidence of the class as it is now is none for the class that was walked forward.
+    (here / "own.py").write_text(OWN + "# changed\n")
+    code = code_of(StrategyPlan(**plan["Fade"]))
+    NoiseReport(rows, report.settings, (code,)).to_json(here / "noise.json")
+    found = runner.invoke(
+        app, ["gate", "1", "out", "--symbol", "BTC/USDT-PERP", "--noise", "noise.json"]
+    )
+    assert "not of this strategy as it is" in " ".join(found.output.split())
+
+
+def test_gate_one_refuses_a_ledger_that_was_deleted(here):
+    (here / "trials.jsonl").unlink()
+    found = runner.invoke(app, ["gate", "1", "out", "--symbol", "BTC/USDT-PERP"])
+    assert isinstance(found.exception, DataError)
+    assert "the ledger does not hold the trials" in str(found.exception)
+
+
+def test_gate_one_refuses_what_another_run_left(here):
+    place = here / "out/BTC-USDT-PERP/Fade/ETH-USDT-PERP/result.json"
+    content = json.loads(place.read_text())
+    content["manifest"]["config"]["seed"] = 7
+    place.write_text(json.dumps(content))
+    found = runner.invoke(app, ["gate", "1", "out", "--symbol", "BTC/USDT-PERP"])
+    assert isinstance(found.exception, DataError)
+    del content["label"]
+    place.write_text(json.dumps(content))
+    found = runner.invoke(app, ["gate", "1", "out", "--symbol", "BTC/USDT-PERP"])
+    assert "holds no result" in str(found.exception)
 
 
 def test_what_cannot_be_meant_is_said(here):

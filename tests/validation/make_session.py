@@ -11,6 +11,8 @@ from mrtrade.validation.sessions import SWITCHES, Incident, Manifest, Strategy
 START = to_ns("2025-03-01")
 DAYS, CAPITAL = 40, 100_000.0
 HOUR = 3600 * NS_PER_SECOND
+MARK = 600 * NS_PER_SECOND
+MARKS_A_DAY = 144
 
 
 def manifest(**changes):
@@ -21,9 +23,10 @@ def manifest(**changes):
         "symbols": ("BTC/USDT",),
         "features": ("zscore_300", "ofi_20"),
         "capital": CAPITAL,
-        "mark_s": 3600.0,
+        "mark_s": 600.0,
         "start_ns": START,
         "expected": "run-1",
+        "expected_sha256": expectation().sha256(),
     }
     return Manifest(**{**content, **changes})
 
@@ -43,12 +46,12 @@ def expectation(**changes):
 
 def equity(days=DAYS, mean=0.001, fraction=1.0, seed=2):
     rng = np.random.default_rng(seed)
-    n = 24 * days + 1
-    gain = CAPITAL * fraction * rng.normal(mean / 24, 0.004 / 24**0.5, n)
+    n = MARKS_A_DAY * days + 1
+    gain = rng.normal(mean / MARKS_A_DAY, 0.004 / MARKS_A_DAY**0.5, n) * CAPITAL * fraction
     gain[0] = 0.0
     return pd.DataFrame(
         {
-            "time_ns": START + np.arange(n, dtype=np.int64) * HOUR,
+            "time_ns": START + np.arange(n, dtype=np.int64) * MARK,
             "equity": CAPITAL + np.cumsum(gain),
             "exposure": 0.5 * CAPITAL * fraction,
             "flow": 0.0,
@@ -91,7 +94,8 @@ def features(rows=900, shift=0.0):
 
 def record(folder, *, tables=None, incidents=(), ended=True, expected=None, **changes):
     """Write a run; `tables` replaces some of its tables."""
-    about = manifest(**changes)
+    kept = expectation() if expected is None else expected
+    about = manifest(expected_sha256=kept.sha256(), **changes)
     writer = SessionWriter(folder, about)
     orders, fills = trades()
     content = {
@@ -107,7 +111,7 @@ def record(folder, *, tables=None, incidents=(), ended=True, expected=None, **ch
         writer.incident(one)
     if ended:
         writer.finish(START + DAYS * NS_PER_DAY)
-    (expectation() if expected is None else expected).save(folder)
+    kept.save(folder)
     return writer
 
 

@@ -12,7 +12,7 @@ from mrtrade.validation.forecasts import fit, offered
 from mrtrade.validation.gate_one import gate_one
 from mrtrade.validation.page import html
 from mrtrade.validation.settings import ModelConfig
-from mrtrade.validation.walk_forward import walk_forward
+from mrtrade.validation.walk_forward import trials_of, walk_forward
 from mrtrade.validation.walk_report import report_of
 
 from .make import RULES, dataset, settings
@@ -99,6 +99,8 @@ def test_a_planted_effect_is_found_and_traded_on_both_symbols(tmp_path):
     assert "alt='telling: across its value" in page
     assert there.contributions.empty
     assert result.folds["features"].between(1, 4).all()
+    for trial in trials_of(result, config):  # another model, were it offered others
+        assert trial.params["model"]["features"] == ["telling", *(f"noise_{n}" for n in range(5))]
     assert set(result.selection["feature"]) == {"telling", *(f"noise_{n}" for n in range(5))}
     # The forecast of a bar is of the move after its end, and the fill is at its end: it pays.
     assert (result.folds["gross"] > 0.0).all()
@@ -150,6 +152,8 @@ def test_a_model_knows_no_price_after_its_span():
         ("zscore_61", False),  # registered by no default window: a strategy read it
         ("kyle_lambda", False),  # quote / base
         ("trade_size_60", False),  # base
+        ("message_rate_60", False),  # 1/s
+        ("realized_vol_60", True),  # 1/sqrt(year)
         ("mine", True),  # not registered
     ],
 )

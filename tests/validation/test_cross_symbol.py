@@ -39,7 +39,14 @@ def test_what_does_not_carry_over_fails_and_nothing_cannot_be_carried():
 
 def test_few_days_have_a_ratio_and_no_interval():
     found = transfer(daily(0.004, days=20), daily(0.004, seed=5, days=20), names=("A", "B"))
-    assert "no interval: 20 returns" in found.criterion().note
+    assert found.criterion().passed is None
+    assert "20 days of both, fewer than 30" in found.criterion().note
     apart = transfer(daily(0.004), daily(0.004, start="2026-01-01"), names=("A", "B"))
     assert apart.days == 0
     assert apart.criterion().passed is None
+
+
+def test_a_symbol_on_which_nothing_was_held_is_named():
+    one = transfer(daily(0.004), 0.0 * daily(0.0), names=("A", "B")).criterion()
+    assert one.passed is None
+    assert "nothing was held on B" in one.note

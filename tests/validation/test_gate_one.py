@@ -8,11 +8,12 @@ import pandas as pd
 import pytest
 
 from mrtrade.backtest.metrics import sharpe
-from mrtrade.errors import ConfigError
+from mrtrade.errors import ConfigError, DataError
 from mrtrade.ml.trials import TrialLedger
 from mrtrade.validation.gate_one import PARTS, gate_one
 from mrtrade.validation.page import html
 from mrtrade.validation.report import NoiseControl
+from mrtrade.validation.returns import returns_digest
 from mrtrade.validation.sharpe import expected_maximum
 from mrtrade.validation.walk_forward import COSTS, WalkForwardResult
 from mrtrade.validation.walk_report import report_of
@@ -20,7 +21,14 @@ from mrtrade.validation.walk_report import report_of
 DAYS = 720
 SETS = [{"entry_z": z} for z in (1.0, 1.5, 2.0, 2.5)]
 OVERFIT = "Overfit: best of one half of the days, no gain in the other"
-CLEAN = NoiseControl(runs=200, false_go=4, low=0.005, high=0.05)
+MANIFEST = {
+    "config": {"project": "study"},
+    "data": {f"{coin}/USDT-PERP": {"fingerprint": coin} for coin in ("BTC", "ETH", "SOL")},
+    "strategies": {"mine": "Mine 0a1b"},
+}
+CLEAN = NoiseControl(
+    runs=200, false_go=4, low=0.005, high=0.05, strategies=("Other 2c3d", "Mine 0a1b")
+)
 
 
 def series(mean, seed=0, days=DAYS):
@@ -66,19 +74,28 @@ def result(means=(3.0, 3.1, 3.2, 3.1), *, cost=0.0005, chosen=2, symbol="BTC/USD
         configurations=SETS[: len(means)],
         folds=folds,
         frame=frame,
-        trades=pd.DataFrame({"fold": [0] * 10}),
+        trades=pd.DataFrame({"fold": [0] * 30}),
         grid=grid,
         importance=pd.DataFrame({"feature": [], "folds": [], "gain": [], "shap_bps": []}),
         selection=pd.DataFrame({"fold": []}),
         regime=pd.DataFrame({"regime": np.arange(DAYS) % 3}, index=days),
         trials=len(means) + 1,
-        manifest={"data": {symbol: {"fingerprint": "abc"}}},
+        manifest=MANIFEST,
     )
 
 
 def other(symbol, mean, seed=0):
     made = result((mean,), chosen=0, symbol=symbol, seed=seed)
     return dataclasses.replace(made, trials=0)
+
+
+def record(ledger, result):
+    """Record a result's own trials, as its walk-forward did; returns their number."""
+    for name, days in result.tried().items():
+        values = days.to_numpy()
+        about = {"study": "study", "sharpe": sharpe(values), "n_periods": len(values)}
+        ledger.record("walk-forward", {"set": name}, returns_digest=returns_digest(values), **about)
+    return len(result.tried())
 
 
 def judged(found):
@@ -90,7 +107,7 @@ def test_what_meets_everything_is_go():
     found = gate_one(result(), across=across, noise=CLEAN)
     assert found.verdict.failed == found.verdict.unjudged == ()
     assert found.verdict.decision == "GO"
-    assert len(found.verdict.criteria) == 11
+    assert len(found.verdict.criteria) == 12
     assert "3 configurations" not in found.verdict.sentence
     report = report_of(result(), found)
     assert report.verdict is found.verdict
@@ -121,6 +138,24 @@ def test_a_loser_is_no_go_and_says_why():
     assert "Sharpe ratio out of sample, net" in names
     assert "Sharpe ratio at 2x costs" in names
     assert judged(found)["Length of the record, share of what its ratio needs"].measured == 0.0
+
+
+def test_a_few_lucky_trades_are_no_go():
+    made = result((0.0, 0.0, 0.0, 0.0), cost=0.0)
+    net = np.zeros(DAYS)
+    net[3::90] = 0.01  # eight gains of 1 %, in each class of volatility, and not a loss
+    grid = made.grid.apply(lambda column: net)
+    frame = made.frame.assign(net=net, gross=net)
+    lucky = dataclasses.replace(made, grid=grid, frame=frame, trades=made.trades[:8])
+    regime = pd.DataFrame({"regime": np.arange(DAYS) // 90 % 3}, index=grid.index)
+    found = gate_one(
+        dataclasses.replace(lucky, regime=regime),
+        noise=CLEAN,
+        asked=[p for p in PARTS if p != "transfer"],
+    )
+    assert found.estimate.annual > 1.0
+    assert found.deflated.probability > 0.95
+    assert [one.name for one in found.verdict.failed] == ["Round trips"]
 
 
 def test_costs_that_eat_half_are_seen_at_twice():
@@ -163,20 +198,104 @@ def test_another_symbol_that_earns_too_little_is_no_go():
 def test_more_trials_deflate_more(tmp_path):
     ledger = TrialLedger(tmp_path / "trials.jsonl")
     modest = result((1.9, 1.8, 1.7, 1.6), chosen=0)
-    with pytest.raises(ConfigError, match="fewer trials"):
-        gate_one(modest, ledger=ledger)
-    for n in range(40):
-        ledger.record("any", {"n": n}, study="mine", sharpe=0.01 * n, n_periods=DAYS)
+    own = record(ledger, modest)
+    for n in range(40 - own):
+        ledger.record("any", {"n": n}, study="study", sharpe=0.01 * n, n_periods=DAYS)
     alone = gate_one(modest).deflated
-    many = gate_one(modest, ledger=ledger, study="mine").deflated
+    many = gate_one(modest, ledger=ledger).deflated
     assert (alone.trials, many.trials) == (5, 40)
     # What the best of so many worthless ones would show: an estimate of 0 from n days has a
     # deviation of 1 / sqrt(n - 1), whatever the trials of the ledger were like.
     assert many.benchmark == pytest.approx(expected_maximum(40) / math.sqrt(DAYS - 1))
     assert many.probability < alone.probability < 0.95
-    note = judged(gate_one(modest, ledger=ledger, study="mine"))["Deflated Sharpe ratio"].note
+    note = judged(gate_one(modest, ledger=ledger))["Deflated Sharpe ratio"].note
     assert "40 trials" in note
     assert "by the spread of the trials' own ratios" in note
+
+
+def test_a_project_by_another_name_forgets_no_trial(tmp_path):
+    ledger = TrialLedger(tmp_path / "trials.jsonl")
+    own = record(ledger, result())
+    ledger.record("before", {}, study="earlier", data="BTC", sharpe=0.1)
+    ledger.record("sweep", {}, study="earlier", data="BTC", sharpe=0.1, period="1h")
+    ledger.record("elsewhere", {}, study="earlier", data="DOGE", sharpe=0.1)
+    assert gate_one(result(), ledger=ledger).deflated.trials == own + 2
+
+
+def test_a_ledger_that_was_lost_or_is_of_another_run_is_refused(tmp_path):
+    lost = TrialLedger(tmp_path / "lost.jsonl")
+    with pytest.raises(DataError, match="does not hold the trials"):
+        gate_one(result(), ledger=lost)
+    for n in range(100):
+        lost.record("any", {"n": n}, study="study", sharpe=0.0)
+    with pytest.raises(DataError, match="does not hold the trials"):
+        gate_one(result(), ledger=lost)
+    ledger = TrialLedger(tmp_path / "trials.jsonl")
+    record(ledger, result())
+    gate_one(result(), ledger=ledger)
+    made = result()
+    better = made.frame.assign(net=made.frame["net"] + 1e-9)
+    with pytest.raises(DataError, match="does not hold the trials"):
+        gate_one(dataclasses.replace(made, frame=better), ledger=ledger)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"label": "another"},
+        {"learnt_on": "ETH/USDT-PERP"},
+        {"symbol": "SOL/USDT-PERP"},
+        {"manifest": {**MANIFEST, "data": {}}},
+    ],
+    ids=["strategy", "learnt there", "symbol", "run"],
+)
+def test_what_another_run_earned_elsewhere_is_no_evidence(changes):
+    there = dataclasses.replace(other("ETH/USDT-PERP", 3.0), **changes)
+    with pytest.raises(DataError, match="on another symbol"):
+        gate_one(result(), across={"ETH/USDT-PERP": there})
+
+
+def test_a_symbol_is_no_other_than_itself():
+    with pytest.raises(DataError, match="on another symbol"):
+        gate_one(result(), across={"BTC/USDT-PERP": result()})
+
+
+def test_the_noise_control_of_another_strategy_is_no_evidence():
+    foreign = dataclasses.replace(CLEAN, strategies=("Other 2c3d", "Mine ffff"))
+    (one,) = gate_one(result(), noise=foreign, asked=["noise"]).verdict.criteria
+    assert one.passed is None
+    assert "it was of Other, Mine, not of this strategy as it is" in one.note
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_return_that_is_no_number_is_an_error(value):
+    made = result()
+    made.frame.loc[made.frame.index[5], "net"] = value
+    with pytest.raises(DataError, match="no numbers"):
+        gate_one(made)
+
+
+def test_small_steady_gains_and_a_rare_ruin_are_no_go():
+    made = result()
+    days = np.random.default_rng(3).normal(0.0011, 2e-4, DAYS)
+    days[400] = -0.25
+    frame = made.frame.assign(net=days, gross=days + 0.0005)
+    grid = made.grid.apply(lambda column: days)
+    found = gate_one(dataclasses.replace(made, frame=frame, grid=grid), noise=CLEAN)
+    assert found.estimate.annual > 1.0
+    assert "Length of the record, share of what its ratio needs" in {
+        one.name for one in found.verdict.failed
+    }
+
+
+def test_without_a_trade_it_is_no_go():
+    made = result()
+    flat = made.frame.assign(**dict.fromkeys(("position", "gross", "commission", "net"), 0.0))
+    grid = made.grid * 0.0
+    nothing = dataclasses.replace(made, frame=flat, grid=grid, trades=made.trades[:0])
+    found = gate_one(nothing, noise=CLEAN)
+    assert [one.name for one in found.verdict.failed] == ["Round trips"]
+    assert len(found.verdict.unjudged) == 10
 
 
 def test_the_best_of_noise_is_overfit():

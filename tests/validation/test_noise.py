@@ -50,7 +50,7 @@ def report_of(rows):
     frame = pd.DataFrame(rows, columns=names).assign(net_sharpe=0.0, trades=1)
     frame["failed"] = [[] if one == "GO" else ["a"] for one in frame["decision"]]
     frame["unjudged"] = [["b"] if one == "NOT JUDGED" else [] for one in frame["decision"]]
-    return NoiseReport(frame, SMALL)
+    return NoiseReport(frame, SMALL, ("Mine 0a1b",))
 
 
 def test_a_data_set_is_go_if_any_strategy_is():
@@ -134,6 +134,30 @@ def test_the_same_for_any_workers(tmp_path):
     assert content["schema"] == noise.SCHEMA
     assert (content["runs"], content["false_go"], content["low"]) == (3, 0, 0.0)
     assert content["high"] == pytest.approx(0.7076, abs=1e-4)
+    read = NoiseReport.from_json(tmp_path / "noise.json")
+    pd.testing.assert_frame_equal(read.rows, report.rows, check_dtype=False)
+    assert read.control() == report.control()
+    (strategy,) = read.strategies
+    assert strategy.startswith("StatisticalMeanReversion ")
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"false_go": 0}, "rates are not those"),
+        ({"runs": 200}, "rates are not those"),
+        ({"schema": "mrtrade.noise/0"}, "no noise control"),
+        ({"rows": []}, "no noise control"),
+        ({"strategies": None}, "no noise control"),
+    ],
+)
+def test_a_file_that_was_changed_by_hand_is_refused(tmp_path, change, match):
+    file = tmp_path / "noise.json"
+    rows = [("random_walk", 0.0, seed, "one", said) for seed, said in enumerate(("GO", "NO-GO"))]
+    report_of(rows).to_json(file)
+    file.write_text(json.dumps({**json.loads(file.read_text()), **change}))
+    with pytest.raises(DataError, match=match):
+        NoiseReport.from_json(file)
 
 
 def test_what_is_strong_and_plain_is_accepted():

@@ -15,7 +15,7 @@ from mrtrade.validation.session_writer import SessionWriter
 from mrtrade.validation.sessions import Incident, read_session
 
 from . import make_session as make
-from .make_session import CAPITAL, DAYS, HOUR, START, record
+from .make_session import CAPITAL, DAYS, HOUR, MARK, START, record
 
 
 def verdict_of(folder, judge=judge_paper):
@@ -135,12 +135,14 @@ def test_times_that_cannot_be_are_set_aside_and_do_not_drag_others(tmp_path):
     path = tmp_path / "equity" / "2025-03-02.1.parquet"
     table = pq.read_table(path).to_pandas()
     table.loc[3, "time_ns"] += 3 * NS_PER_DAY  # of another day
-    table.loc[9, "time_ns"] -= 4 * HOUR  # before the one above
+    table.loc[9, "time_ns"] -= 4 * MARK  # before the one above
+    table.loc[12, "time_ns"] -= MARK  # that of the one above
     pq.write_table(pa.Table.from_pandas(table, preserve_index=False), path)
     found = read_session(tmp_path)
     assert found.quarantined[["row", "reason"]].values.tolist() == [
         [3, "not of the day of its file"],
-        [9, "earlier than the row above it"],
+        [9, "not later than the row above it"],
+        [12, "not later than the row above it"],
     ]
     assert (np.diff(found.equity["time_ns"]) > 0).all()
     writer.finish(START + NS_PER_DAY)
@@ -185,6 +187,7 @@ def test_files_of_another_form_are_one_clear_error(tmp_path):
         ("{", "no JSON"),
         (json.dumps({**about, "capital": -1.0}), "capital"),
         (json.dumps({**about, "mood": "good"}), "mood"),
+        (json.dumps({**about, "mark_s": 601.0}), "mark_s"),
         (json.dumps({**about, "schema": "other/1"}), "schema"),
     ]:
         path.write_text(text)
@@ -206,6 +209,33 @@ def test_files_of_another_form_are_one_clear_error(tmp_path):
     (tmp_path / "expected" / "expected.json").unlink()
     with pytest.raises(DataError, match="no backtest to compare with"):
         load_expectation(tmp_path)
+
+
+@pytest.mark.parametrize("missing", ["2025-03-02.1", "2025-03-02.2"])
+def test_a_part_that_was_taken_out_is_an_error(tmp_path, missing):
+    writer = SessionWriter(tmp_path, make.manifest())
+    marks = make.equity()
+    for begin in range(144, 264, 40):  # three parts of the second day
+        writer.append("equity", marks[begin : begin + 40])
+    read_session(tmp_path)
+    (tmp_path / "equity" / f"{missing}.parquet").unlink()
+    with pytest.raises(DataError, match=rf"a part before it is missing.*{missing}"):
+        read_session(tmp_path)
+
+
+def test_a_part_that_is_there_twice_counts_once(tmp_path):
+    marks = make.equity()
+    marks.loc[287, "flow"] = -5000.0  # the last mark of the second day
+    marks.loc[287:, "equity"] -= 5000.0
+    for name in ("once", "twice"):
+        record(tmp_path / name, tables={"equity": marks})
+    part = tmp_path / "twice" / "equity" / "2025-03-02.2.parquet"
+    table = pq.read_table(part.with_name("2025-03-02.1.parquet"))
+    pq.write_table(table.slice(143), part)
+    once, twice = (read_session(tmp_path / name) for name in ("once", "twice"))
+    assert course(twice).earned[-1] == course(once).earned[-1]
+    assert len(twice.quarantined) == 1
+    assert verdict_of(tmp_path / "twice").decision == "NO-GO"
 
 
 # ---- gate 2
@@ -250,14 +280,14 @@ def test_a_halt_that_is_explained_is_none(tmp_path):
 
 def test_a_hole_between_marks_counts_though_nobody_spoke_of_it(tmp_path):
     marks = make.equity()
-    record(tmp_path, tables={"equity": marks.drop(index=range(100, 130))})
+    record(tmp_path, tables={"equity": marks.drop(index=range(600, 780))})
     one = by_name(verdict_of(tmp_path), "Uptime")
     assert one.passed is False
-    assert one.measured == pytest.approx(100.0 * (1.0 - 31 / (24 * DAYS)))
+    assert one.measured == pytest.approx(100.0 * (1.0 - 181 / (make.MARKS_A_DAY * DAYS)))
     # The same hole told as a gap is down once.
-    gap = Incident(START + 99 * HOUR, "gap", until_ns=START + 110 * HOUR)
+    gap = Incident(START + 100 * HOUR, "gap", until_ns=START + 110 * HOUR)
     other = tmp_path / "other"
-    record(other, tables={"equity": marks.drop(index=range(100, 130))}, incidents=[gap])
+    record(other, tables={"equity": marks.drop(index=range(600, 780))}, incidents=[gap])
     assert by_name(verdict_of(other), "Uptime").measured == one.measured
 
 
@@ -283,6 +313,52 @@ def test_a_run_that_has_just_begun(tmp_path):
     verdict = verdict_of(tmp_path)
     assert verdict.decision == "NO-GO"  # no days, no trades
     assert by_name(verdict, "Uptime").passed is None
+
+
+def test_fills_of_orders_that_nobody_sent_are_no_trades(tmp_path):
+    orders, fills = make.trades()
+    few = {"orders": orders[:100], "fills": fills}
+    record(tmp_path, tables=few)
+    one = by_name(verdict_of(tmp_path), "Filled orders")
+    assert (one.measured, one.passed) == (50.0, False)
+
+
+def test_features_that_the_backtest_lacks_are_not_taken_for_steady(tmp_path):
+    names = tuple(f"f{n}" for n in range(5))
+    steady = make.features()["zscore_300"].to_numpy()
+    seen = make.features()[["time_ns", "symbol"]].assign(**dict.fromkeys(names, steady))
+    frame = make.expectation().features.iloc[:, :1].set_axis(names[:1], axis=1)
+    expected = make.expectation(features=frame)
+    record(tmp_path, features=names, tables={"features": seen}, expected=expected)
+    one = by_name(verdict_of(tmp_path), "Features that drifted")
+    assert one.passed is None
+    assert "1 of 5 features" in one.note
+
+
+def test_a_backtest_that_was_changed_afterwards_is_refused(tmp_path):
+    record(tmp_path)
+    place = tmp_path / "expected" / "expected.json"
+    about = json.loads(place.read_text())
+    assert load_expectation(tmp_path).sha256() == make.expectation().sha256()
+    for name, value in [("daily", about["daily"][:-1]), ("slippage_bps", 9.0), ("fill_rate", 0.1)]:
+        place.write_text(json.dumps({**about, name: value}))
+        with pytest.raises(DataError, match="not what was kept of it"):
+            verdict_of(tmp_path)
+    for name, value in [("slippage_bps", math.inf), ("fill_rate", 1.5), ("daily", [math.nan])]:
+        place.write_text(json.dumps({**about, name: value}))
+        with pytest.raises(DataError):
+            load_expectation(tmp_path)
+    place.write_text(json.dumps(about))
+    features = make.expectation().features
+    make.expectation(features=features * 1.001).save(tmp_path)
+    with pytest.raises(DataError, match="not what was kept of it"):
+        verdict_of(tmp_path)
+    make.expectation(features=features.set_axis(["zscore_300", "ofi_21"], axis=1)).save(tmp_path)
+    with pytest.raises(DataError, match="not what was kept of it"):
+        verdict_of(tmp_path)
+    (tmp_path / "expected" / "features.parquet").write_bytes(b"PAR1")
+    with pytest.raises(DataError, match="no features of a backtest"):
+        load_expectation(tmp_path)
 
 
 def test_little_slippage_is_judged_by_difference(tmp_path):

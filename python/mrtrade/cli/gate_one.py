@@ -8,16 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from mrtrade.validation.report import NoiseControl
     from mrtrade.validation.walk_forward import WalkForwardResult
 
 RunsArgument = Annotated[Path, typer.Argument(help="What `mrtrade walk-forward --out` wrote.")]
 StrategyOption = Annotated[str | None, typer.Option(help="Of several the one to judge.")]
 SymbolOption = Annotated[str | None, typer.Option(help="Learnt on which symbol, of several.")]
 LedgerOption = Annotated[Path, typer.Option(help="File in which all trials were counted.")]
-ProjectOption = Annotated[
-    str | None, typer.Option(help="Whose trials count; default: the result's own.")
-]
 NoiseOption = Annotated[
     Path | None, typer.Option(help="JSON of `mrtrade validate --noise` of the same pipeline.")
 ]
@@ -28,17 +24,17 @@ def walked(
     strategy: StrategyOption = None,
     symbol: SymbolOption = None,
     ledger: LedgerOption = Path("trials.jsonl"),
-    project: ProjectOption = None,
     noise: NoiseOption = None,
 ) -> None:
     """Judge a walk-forward that was saved; writes gate-1.json and report.html beside it."""
     from mrtrade.cli.console import make_console
     from mrtrade.cli.walk_forward import judge, place, show_gate
     from mrtrade.ml.trials import TrialLedger
+    from mrtrade.validation.noise import NoiseReport
 
     result, across = _read(runs, strategy, symbol)
-    counted = project or str(result.manifest["config"]["project"])
-    found = judge(result, across, TrialLedger(ledger), counted, noise_of(noise), runs)
+    control = None if noise is None else NoiseReport.from_json(noise).control()
+    found = judge(result, across, TrialLedger(ledger), control, runs)
     console = make_console()
     show_gate(console, found)
     folder = place(runs, result.learnt_on, result.label, result.symbol).parent
@@ -81,40 +77,3 @@ def _read(
         if file.parent != found[0]
     ]
     return WalkForwardResult.load(found[0]), [WalkForwardResult.load(one) for one in others]
-
-
-def noise_of(file: Path | None) -> NoiseControl | None:
-    """Read what a noise control found."""
-    if file is None:
-        return None
-    import json
-
-    import pandas as pd
-
-    from mrtrade.errors import DataError
-    from mrtrade.validation.report import NoiseControl
-
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-        return NoiseControl(
-            runs=int(content["runs"]),
-            false_go=int(content["false_go"]),
-            low=float(content["low"]),
-            high=float(content["high"]),
-            kinds={name: (int(go), int(runs)) for name, (go, runs) in content["kinds"].items()},
-            detection=pd.DataFrame(content["detection"]) if content["detection"] else None,
-            size_name="planted gross profit of a round trip, in costs of one",
-            note=f"strategies {', '.join(content['settings']['strategies'])}",
-        )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f"no noise control: {_told(error)}",
-            file=file,
-            expected="what `mrtrade validate --noise N --json FILE` writes",
-        ) from error
-
-
-def _told(error: Exception) -> str:
-    if isinstance(error, KeyError):
-        return f"it lacks {error}"
-    return str(getattr(error, "strerror", None) or error)

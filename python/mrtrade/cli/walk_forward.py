@@ -97,7 +97,7 @@ def walk_forward(
     for result in results:
         if result.symbol == result.learnt_on and _judged(result.symbol, chosen):
             across = [one for one in results if _is_of(one, result)]
-            show_gate(console, judge(result, across, trials, chosen.project, None, out))
+            show_gate(console, judge(result, across, trials, None, out))
     console.print(f"trials  {trials.count(chosen.project)} of {chosen.project} in {ledger}")
     console.print(f"results  {out}", soft_wrap=True)
 
@@ -226,7 +226,6 @@ def judge(
     result: WalkForwardResult,
     across: list[WalkForwardResult],
     trials: Any,
-    project: str | None,
     noise: Any,
     out: Path,
 ) -> GateOne:
@@ -239,7 +238,6 @@ def judge(
         result,
         across={one.symbol: one for one in across},
         ledger=trials,
-        study=project,
         noise=noise,
     )
     folder = place(out, result.learnt_on, result.label, result.symbol).parent

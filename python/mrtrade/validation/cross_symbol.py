@@ -51,8 +51,12 @@ class Transfer:
     def criterion(self) -> Criterion:
         """Judge the ratio; where the first symbol earned nothing there is nothing to carry over."""
         reason = ""
-        if math.isnan(self.ratio.value):
+        if self.days < metrics.MIN_DAYS:
+            reason = f"{self.days} days of both, fewer than {metrics.MIN_DAYS}"
+        elif not self.trained_sharpe > 0.0:
             reason = f"{self.trained} has no positive Sharpe ratio to compare with"
+        elif math.isnan(self.ratio.value):
+            reason = f"nothing was held on {self.tested}"
         tested, trained = (
             f"{one:.2f}" if math.isfinite(one) else "none"
             for one in (self.tested_sharpe, self.trained_sharpe)

@@ -5,11 +5,12 @@ It is copied when the run begins, so that nobody can choose afterwards what to b
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -50,6 +51,24 @@ class Expectation:
     fill_rate: float
     features: pd.DataFrame | None = None
 
+    def sha256(self) -> str:
+        """Return what its numbers hash to, wherever they are kept."""
+        digest = hashlib.sha256(json.dumps(self._content(), sort_keys=True).encode())
+        if self.features is not None:
+            digest.update(to_ns(self.features.index).tobytes())
+            for name, column in self.features.items():
+                values = "\0".join(column).encode() if name == "symbol" else _bytes(column)
+                digest.update(f"\0{name}\0".encode() + values)
+        return digest.hexdigest()
+
+    def _content(self) -> dict[str, Any]:
+        return {
+            "source": self.source,
+            "daily": finite(self.daily).tolist(),
+            "slippage_bps": _number(self.slippage_bps),
+            "fill_rate": _number(self.fill_rate),
+        }
+
     def save(self, session: str | Path) -> None:
         """Write it into the folder of a session."""
         folder = Path(session) / FOLDER
@@ -59,13 +78,7 @@ class Expectation:
             frame = self.features.reset_index(drop=True)
             frame.insert(0, "time_ns", to_ns(self.features.index))
             write_whole(folder / "features.parquet", _parquet(frame))
-        content = {
-            "source": self.source,
-            "daily": finite(self.daily).tolist(),
-            "slippage_bps": _number(self.slippage_bps),
-            "fill_rate": _number(self.fill_rate),
-        }
-        write_json(folder / "expected.json", content)
+        write_json(folder / "expected.json", self._content())
 
 
 def load_expectation(session: str | Path) -> Expectation:
@@ -85,6 +98,8 @@ def load_expectation(session: str | Path) -> Expectation:
             math.nan if content[name] is None else float(content[name])
             for name in ("slippage_bps", "fill_rate")
         )
+        if math.isinf(slippage) or not (math.isnan(rate) or 0.0 <= rate <= 1.0):
+            raise ValueError(f"slippage_bps {slippage}, fill_rate {rate}")
         source = str(content["source"])
     except OSError as error:
         raise DataError(
@@ -97,14 +112,7 @@ def load_expectation(session: str | Path) -> Expectation:
     except (ValueError, KeyError, TypeError) as error:
         what = f"not what a backtest expects: {type(error).__name__}: {error}"
         raise DataError(what, file=path, expected="see docs/gates.md") from error
-    features = None
-    if (folder / "features.parquet").exists():
-        import pyarrow.parquet as pq
-
-        with pq.ParquetFile(folder / "features.parquet") as file:
-            features = file.read().to_pandas()
-        features.index = from_ns(features.pop("time_ns").to_numpy(np.int64))
-    return Expectation(source, daily, slippage, rate, features)
+    return Expectation(source, daily, slippage, rate, _features(folder / "features.parquet"))
 
 
 def expectation_of(result: Result, features: pd.DataFrame | None = None) -> Expectation:
@@ -162,8 +170,33 @@ def slippage_bps(fills: pd.DataFrame) -> float:
 
 def fill_rate(orders: pd.DataFrame, fills: pd.DataFrame) -> float:
     """Share of the orders that were sent and filled in part at least; NaN without orders."""
-    sent = set(orders.loc[orders["event"] == "submitted", "order_id"])
-    return len(sent & set(fills["order_id"])) / len(sent) if sent else math.nan
+    sent = orders.loc[orders["event"] == "submitted", "order_id"].nunique()
+    return len(filled_orders(orders, fills)) / sent if sent else math.nan
+
+
+def filled_orders(orders: pd.DataFrame, fills: pd.DataFrame) -> set[str]:
+    """Return the orders that were sent and filled in part at least; a fill alone is none."""
+    return set(orders.loc[orders["event"] == "submitted", "order_id"]) & set(fills["order_id"])
+
+
+def _features(path: Path) -> pd.DataFrame | None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if not path.exists():
+        return None
+    try:
+        with pq.ParquetFile(path) as file:
+            frame: pd.DataFrame = file.read().to_pandas()
+        frame.index = from_ns(frame.pop("time_ns").to_numpy(np.int64))
+    except (OSError, KeyError, ValueError, pa.ArrowException) as error:
+        raise DataError(f"no features of a backtest: {error!r}", file=path) from error
+    return frame
+
+
+def _bytes(column: pd.Series[Any]) -> bytes:
+    content: bytes = column.to_numpy(np.float64).tobytes()
+    return content
 
 
 def _parquet(frame: pd.DataFrame) -> bytes:

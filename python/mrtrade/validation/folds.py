@@ -6,7 +6,7 @@ its test span: the dataset is cut there before anything is computed.
 
 from __future__ import annotations
 
-import hashlib
+import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ import pandas as pd
 
 from mrtrade.backtest.bar_result import BarResult
 from mrtrade.backtest.bar_run import run_bars
+from mrtrade.backtest.manifest import sha256
 from mrtrade.backtest.metrics import sharpe
 from mrtrade.clock import NS_PER_DAY, to_ns
 from mrtrade.errors import DataError
@@ -25,7 +26,7 @@ from mrtrade.ml.dataset import Dataset
 from mrtrade.ml.labels import forward_return
 from mrtrade.ml.splits import WalkForward
 from mrtrade.strategies.base import FORECAST, Strategy
-from mrtrade.strategies.lookup import make_strategy
+from mrtrade.strategies.lookup import find_strategy, make_strategy
 from mrtrade.validation.charges import Charges
 from mrtrade.validation.regime import classify, terciles
 from mrtrade.validation.returns import daily_sums
@@ -184,6 +185,12 @@ def cut_folds(index: pd.Index[Any], folds: FoldsConfig, horizon: int) -> list[Ro
 def strategies_of(plan: StrategyPlan) -> list[Strategy]:
     """Make the strategy of each configuration of a plan."""
     return [make_strategy(plan.name, params) for params in plan.configurations()]
+
+
+def code_of(plan: StrategyPlan) -> str:
+    """Return a strategy's class and the sha256 of its file: what judged another is no evidence."""
+    kind = find_strategy(plan.name)
+    return f"{kind.__name__} {sha256(Path(inspect.getfile(kind)))}"
 
 
 def reads_forecast(plans: Iterable[StrategyPlan]) -> bool:
@@ -420,7 +427,7 @@ class _Fold:
                 value=self.data.symbol,
                 remedy="give candles of the spot",
             )
-        mode = strategy.entry_mode or self.config.costs.mode
+        entry, leave = strategy.crosses(self.config.costs.mode)
         return run_bars(
             self.data.bars.iloc[begin:end],
             targets,
@@ -430,7 +437,7 @@ class _Fold:
             second_costs=None if second is None else second_costs,
             capital=self.config.costs.capital,
             size_usd=self.config.costs.size_usd,
-            urgency=1.0 if mode == "aggressive" else 0.0,
+            urgency=(float(entry), float(leave)),
         )
 
 
@@ -453,9 +460,3 @@ def _correlations(forecast: Floats, label: Floats) -> tuple[float, float, int]:
         return np.nan, np.nan, len(x)
     ranks = pd.Series(x).rank().to_numpy(), pd.Series(y).rank().to_numpy()
     return float(np.corrcoef(x, y)[0, 1]), float(np.corrcoef(*ranks)[0, 1]), len(x)
-
-
-def returns_digest(values: Mapping[str, Any] | pd.Series[Any] | Floats) -> str:
-    """Return a sha256 of a series of returns."""
-    array = np.ascontiguousarray(np.asarray(values, dtype=np.float64))
-    return hashlib.sha256(array.tobytes()).hexdigest()

@@ -4,6 +4,7 @@
 part                   asked of the daily net returns out of sample
 =====================  ===========================================================================
 ``sharpe``             annual Sharpe ratio > 1
+``trades``             at least 30 round trips
 ``record``             the record is as long as that ratio needs: minimum track record (2012), 95 %
 ``deflated``           deflated Sharpe ratio >= 95 %, against as many trials as the ledger counts
 ``overfitting``        by CSCV on the grid: the best set of one half of the days earned nothing in
@@ -16,6 +17,10 @@ part                   asked of the daily net returns out of sample
 =====================  ===========================================================================
 
 Costs, regimes and transfer are as the specification has them; the rest is stated here.
+
+On the trades: the formulas below take the mean of the days for normal. One gain among days of
+nothing has a skewness that makes it look certain: a PSR of 97.6 %, whatever the number of days, and
+five of them pass the deflated ratio against five trials.
 
 On the overfitting part: PBO asks whether the best of one half is below the *median* of the grid in
 the other. That is a toss of a coin on a plateau, where all sets earn alike, and next to nothing
@@ -44,7 +49,8 @@ import numpy as np
 import pandas as pd
 
 from mrtrade.backtest.metrics import DAYS_A_YEAR, MIN_DAYS, moments, sharpe
-from mrtrade.errors import ConfigError
+from mrtrade.clock import NS_PER_DAY
+from mrtrade.errors import ConfigError, DataError
 from mrtrade.ml.trials import TrialLedger
 from mrtrade.validation.bootstrap import Interval, intervals
 from mrtrade.validation.cost_sensitivity import CostSensitivity, cost_sensitivity
@@ -54,7 +60,7 @@ from mrtrade.validation.overfitting import Overfitting, pbo_cscv
 from mrtrade.validation.plateau import WITHIN, Plateau, plateau
 from mrtrade.validation.regime import Regimes, regimes
 from mrtrade.validation.report import NoiseControl
-from mrtrade.validation.returns import finite
+from mrtrade.validation.returns import finite, returns_digest
 from mrtrade.validation.sharpe import (
     Deflated,
     Estimate,
@@ -67,6 +73,7 @@ from mrtrade.validation.walk_forward import YEAR, WalkForwardResult
 
 PARTS = (
     "sharpe",
+    "trades",
     "record",
     "deflated",
     "overfitting",
@@ -78,6 +85,7 @@ PARTS = (
 )
 
 WANTED_SHARPE = 1.0
+FEWEST_TRADES = 30
 WANTED_DEFLATED = 95.0
 MOST_OVERFIT = 10.0
 MOST_FALSE_GO = 5.0
@@ -126,7 +134,6 @@ def gate_one(
     *,
     across: Mapping[str, WalkForwardResult] | None = None,
     ledger: TrialLedger | None = None,
-    study: str | None = None,
     noise: NoiseControl | None = None,
     asked: Collection[str] = PARTS,
     seed: int = 0,
@@ -138,23 +145,32 @@ def gate_one(
     result : WalkForwardResult
         On the symbol that it was learnt on.
     across : Mapping, optional
-        Its results on other symbols.
+        Its results on other symbols, of the same run.
     ledger : TrialLedger, optional
-        All trials; default: those of the result's own grid.
-    study : str, optional
-        Trials of which study count; default: all of the ledger.
+        That of the walk-forward. What counts is all trials of its project, and on its data those of
+        any other: a new name forgets nothing. Default: those of the result's own grid.
     noise : NoiseControl, optional
-        Of the same pipeline.
+        Of the same strategy.
     asked : collection of str
         Some of `PARTS`; what is left out is not among the criteria.
     seed : int
         Of the bootstrap.
+
+    Raises
+    ------
+    ConfigError
+        For a part that there is none.
+    DataError
+        If a return is missing, or evidence is of something else: the ledger without the result's
+        own trials, another symbol's result of another run.
     """
     if unknown := [name for name in asked if name not in PARTS]:
         raise ConfigError("no such part of gate 1", value=unknown[0], expected=", ".join(PARTS))
     daily = result.daily.to_numpy()
     found = estimate(daily)
-    ratios, count = _trials(result, ledger, study)
+    for symbol, other in (across or {}).items():
+        _refuse_another_run(result, symbol, other)
+    ratios, count = _trials(result, ledger)
     deflated = deflate_by_count(daily, count)
     shown = deflate(daily, ratios, trials=count)
     overfitting = pbo_cscv(result.grid.to_numpy())
@@ -172,6 +188,7 @@ def gate_one(
     )
     criteria = {
         "sharpe": [_sharpe(found)],
+        "trades": [judge("Round trips", len(result.trades), ">=", FEWEST_TRADES)],
         "record": [_record(found)],
         "deflated": [_deflated(deflated, shown)],
         "overfitting": [_overfitting(overfitting)],
@@ -179,7 +196,7 @@ def gate_one(
         "regimes": by_regime.criteria(),
         "plateau": [_plateau_criterion(surface)],
         "transfer": [one.criterion() for one in transfers] or [_no_transfer()],
-        "noise": [_noise(noise)],
+        "noise": [_noise(noise, result)],
     }
     spans = intervals(daily, seed=seed)
     verdict = Verdict(
@@ -203,24 +220,35 @@ def gate_one(
     )
 
 
-def _trials(
-    result: WalkForwardResult, ledger: TrialLedger | None, study: str | None
-) -> tuple[np.ndarray, int]:
-    """Sharpe ratios of all trials per day, and their number, never below the result's own."""
-    own = np.array([sharpe(result.grid[name].to_numpy()) for name in result.grid])
-    if ledger is None:
-        return own, max(result.trials, len(own))
-    ratios = ledger.sharpes(study)
-    count = ledger.count(study)
-    if count < result.trials:
-        raise ConfigError(
-            "the ledger counts fewer trials than the result made",
-            file=ledger.path,
-            value=count,
-            expected=f"at least {result.trials}",
-            remedy="give the ledger that the walk-forward wrote",
+def _refuse_another_run(result: WalkForwardResult, symbol: str, other: WalkForwardResult) -> None:
+    """Refuse a result that is not what this one's run earned on another symbol."""
+    was = (other.label, other.learnt_on, other.symbol, other.manifest)
+    if symbol == result.symbol or was != (result.label, result.symbol, symbol, result.manifest):
+        raise DataError(
+            f"not what {result.label}, learnt on {result.symbol}, earned on another symbol",
+            value=f"{other.label}, learnt on {other.learnt_on}, on {other.symbol}",
+            expected="a result of the same run on another symbol",
+            remedy="walk all symbols forward again, together",
         )
-    return ratios, count
+
+
+def _trials(result: WalkForwardResult, ledger: TrialLedger | None) -> tuple[np.ndarray, int]:
+    """Sharpe ratios per day of all trials that have one, and the number of all."""
+    tried = [one.to_numpy(np.float64) for one in result.tried().values()]
+    if ledger is None:
+        return np.array([sharpe(one) for one in tried]), len(tried)
+    known = ledger.frame()
+    if not {returns_digest(one) for one in tried} <= set(known["returns_digest"]):
+        raise DataError(
+            "the ledger does not hold the trials of this result",
+            file=ledger.path,
+            remedy="give the ledger that the walk-forward wrote, or walk forward again",
+        )
+    of_project = known["study"] == result.manifest["config"]["project"]
+    on_data = known["data"] == result.manifest["data"][result.symbol]["fingerprint"]
+    counted = known[of_project | on_data]
+    ratios = counted["sharpe"][counted["period_ns"] == NS_PER_DAY].dropna()
+    return ratios.to_numpy(), len(counted)
 
 
 def _regime_of(result: WalkForwardResult) -> np.ndarray:
@@ -366,11 +394,16 @@ def _no_transfer() -> Criterion:
     )
 
 
-def _noise(noise: NoiseControl | None) -> Criterion:
+def _noise(noise: NoiseControl | None, result: WalkForwardResult) -> Criterion:
     name = "False GO on data without signal"
     if noise is None or noise.runs == 0:
         return judge(name, None, "<=", MOST_FALSE_GO, reason="no noise control was given", unit="%")
-    few = noise.runs < FEWEST_NOISE_RUNS
+    reason = ""
+    if result.manifest["strategies"][result.label] not in noise.strategies:
+        tried = ", ".join(one.partition(" ")[0] for one in noise.strategies)
+        reason = f"it was of {tried}, not of this strategy as it is"
+    elif noise.runs < FEWEST_NOISE_RUNS:
+        reason = f"{noise.runs} data sets, fewer than {FEWEST_NOISE_RUNS}"
     return judge(
         name,
         100.0 * noise.false_go / noise.runs,
@@ -378,7 +411,7 @@ def _noise(noise: NoiseControl | None) -> Criterion:
         MOST_FALSE_GO,
         f"{noise.false_go} of {noise.runs}, 95% interval "
         f"{100.0 * noise.low:.1f} to {100.0 * noise.high:.1f}%",
-        reason=f"{noise.runs} data sets, fewer than {FEWEST_NOISE_RUNS}" if few else "",
+        reason=reason,
         unit="%",
     )
 

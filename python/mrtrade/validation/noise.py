@@ -24,7 +24,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
@@ -34,6 +34,7 @@ from mrtrade.errors import ConfigError, DataError
 from mrtrade.features.extras import need
 from mrtrade.parallel import ALONE, Workers, run
 from mrtrade.validation.criteria import write_json
+from mrtrade.validation.folds import code_of, features_read
 from mrtrade.validation.gate_one import PARTS, gate_one
 from mrtrade.validation.report import NoiseControl
 from mrtrade.validation.settings import WalkForwardConfig, load_settings
@@ -191,10 +192,13 @@ class NoiseReport:
         of the criteria that it failed), ``unjudged``, ``net_sharpe`` (annual; NaN: no trades),
         ``trades``.
     settings : NoiseSettings
+    strategies : tuple of str
+        Class and code of each, see `mrtrade.validation.folds.code_of`.
     """
 
     rows: pd.DataFrame
     settings: NoiseSettings
+    strategies: tuple[str, ...]
 
     def sets(self) -> pd.DataFrame:
         """Return a row a data set: ``kind, size, seed, go`` (of any strategy)."""
@@ -225,6 +229,7 @@ class NoiseReport:
             detection=pd.DataFrame(rows, columns=names) if rows else None,
             size_name="planted gross profit of a round trip, in costs of one",
             note=f"any of {', '.join(self.settings.strategies)}; trials counted per data set",
+            strategies=self.strategies,
         )
 
     @property
@@ -258,6 +263,7 @@ class NoiseReport:
             "high": control.high,
             "kinds": {name: list(pair) for name, pair in control.kinds.items()},
             "detection": [] if control.detection is None else control.detection.to_dict("records"),
+            "strategies": list(self.strategies),
             "settings": {
                 "strategies": dict(self.settings.strategies),
                 "interval": self.settings.interval,
@@ -270,6 +276,41 @@ class NoiseReport:
             "rows": json.loads(self.rows.to_json(orient="records", double_precision=15)),
         }
         write_json(path, content)
+
+    @classmethod
+    def from_json(cls, path: Path) -> Self:
+        """Read what `to_json` wrote.
+
+        Raises
+        ------
+        DataError
+            If it is no such file, or its rates are not those of its rows.
+        """
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            if content["schema"] != SCHEMA:
+                raise ValueError(f"its schema is {content['schema']!r}")
+            given = {k: v for k, v in content["settings"].items() if k != "cost_bps"}
+            settings = NoiseSettings(runs=int(content["runs"]), **given)
+            rows = pd.DataFrame(content["rows"]).astype({"size": float, "net_sharpe": float})
+            report = cls(rows, settings, tuple(content["strategies"]))
+            control = report.control()
+        except (OSError, ValueError, KeyError, TypeError, ConfigError) as error:
+            raise DataError(
+                f"no noise control: {error}",
+                file=path,
+                expected="what `mrtrade validate --noise N --json FILE` writes",
+            ) from error
+        for name in ("runs", "false_go"):
+            if content[name] != getattr(control, name):
+                raise DataError(
+                    "the rates are not those of the rows",
+                    file=path,
+                    key=name,
+                    value=content[name],
+                    expected=getattr(control, name),
+                )
+        return report
 
     def picture(self) -> bytes:
         """Draw the detection rate over the size, and the false-GO rate at 0, as a PNG."""
@@ -317,7 +358,8 @@ def noise_control(
         read_bars(settings.source)  # what is wrong with it is told here, and once
     tasks = [(settings, *task) for task in tasks_of(settings)]
     found = run(judge_one, tasks, workers, done)
-    return NoiseReport(pd.DataFrame([row for rows in found for row in rows]), settings)
+    code = tuple(code_of(plan) for plan in settings.config().strategies.values())
+    return NoiseReport(pd.DataFrame([row for rows in found for row in rows]), settings, code)
 
 
 def tasks_of(settings: NoiseSettings) -> list[tuple[str, float, int]]:
@@ -337,7 +379,6 @@ def judge_one(settings: NoiseSettings, kind: str, size: float, seed: int) -> lis
     from mrtrade.features import compute
     from mrtrade.ml.dataset import Dataset
     from mrtrade.ml.trials import TrialLedger
-    from mrtrade.validation.folds import features_read
     from mrtrade.validation.walk_forward import walk_forward
 
     config = settings.config()

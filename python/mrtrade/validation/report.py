@@ -78,6 +78,8 @@ class NoiseControl:
         ``high``, ``runs``.
     size_name : str
     note : str
+    strategies : tuple of str
+        Class and code of those that were tried, see `mrtrade.validation.folds.code_of`.
     """
 
     runs: int
@@ -88,6 +90,7 @@ class NoiseControl:
     detection: pd.DataFrame | None = None
     size_name: str = "planted effect, bps"
     note: str = ""
+    strategies: tuple[str, ...] = ()
 
 
 #: Sections that may be missing, by the field that fills them, with their headings.

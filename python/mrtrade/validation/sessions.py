@@ -26,6 +26,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -41,6 +42,9 @@ from mrtrade.errors import DataError
 EVENTS = ("submitted", "accepted", "partly_filled", "filled", "cancelled", "rejected", "expired")
 KINDS = ("gap", "reconnect", "restart", "integrity_halt", "kill_switch", "stage", "note")
 SWITCHES = ("data_gap", "drawdown", "drift", "slippage")
+
+#: Between marks of more than so many seconds a run was down (of the specification).
+GAP_S = 600.0
 
 _BASE = (("time_ns", pa.int64()), ("symbol", pa.string()))
 _ORDER = (("order_id", pa.string()), ("side", pa.int8()))
@@ -123,12 +127,13 @@ class Manifest(BaseModel):
     fraction : float
         Of the full size at the start, 0 to 1; later ones are incidents of kind ``stage``.
     mark_s : float
-        Seconds between marks of the equity.
+        Seconds between marks of the equity; at most 600: a longer hole is down time.
     start_ns : int
     end_ns : int, optional
         None while it goes on.
-    expected : str
-        Id of the backtest that it is compared with.
+    expected, expected_sha256 : str
+        Id of the backtest that it is compared with, and `Expectation.sha256` of what was kept of it
+        when the run began.
     versions : dict
         Of packages.
     """
@@ -149,10 +154,11 @@ class Manifest(BaseModel):
     features: tuple[str, ...] = ()
     capital: float = Field(gt=0.0, allow_inf_nan=False)
     fraction: float = Field(default=1.0, gt=0.0, le=1.0)
-    mark_s: float = Field(default=1.0, gt=0.0, allow_inf_nan=False)
+    mark_s: float = Field(default=1.0, gt=0.0, le=GAP_S)
     start_ns: int
     end_ns: int | None = None
-    expected: str = ""
+    expected: str
+    expected_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     versions: dict[str, str] = {}
 
     def text(self) -> dict[str, Any]:
@@ -308,15 +314,22 @@ def parts(folder: Path, table: str) -> list[Path]:
     Raises
     ------
     DataError
-        If another file lies there.
+        If another file lies there, or one of a day is missing.
     """
-    found = []
+    found: list[tuple[str, int, Path]] = []
     for path in (folder / table).glob("[!.]*"):
         match = _PART.fullmatch(path.name)
         if match is None:
             raise DataError("no part of a table", file=path, expected="DAY.N.parquet")
         found.append((match[1], int(match[2]), path))
-    return [path for *_, path in sorted(found)]
+    found.sort()
+    for (before, last, _), (day, number, path) in pairwise([("", 0, folder), *found]):
+        due = last + 1 if day == before else 1
+        if number != due:
+            raise DataError(
+                "a part before it is missing", file=path, expected=f"{day}.{due}.parquet"
+            )
+    return [path for *_, path in found]
 
 
 def _read_table(
@@ -324,7 +337,7 @@ def _read_table(
 ) -> pd.DataFrame:
     schema = schema_of(name, manifest.features)
     kept: list[pd.DataFrame] = []
-    state: dict[str, Any] = {"last": manifest.start_ns, "ids": set()}
+    state: dict[str, Any] = {"last": manifest.start_ns - 1, "ids": set()}
     for path in parts(folder, name):
         frame = _read_part(path, schema)
         reasons = _reasons(name, frame, path.name[:10], manifest, state)
@@ -385,7 +398,8 @@ def _reasons(
     ok = reasons == ""
     highest = np.maximum.accumulate(np.where(ok, time, state["last"]))
     before = np.r_[state["last"], highest[:-1]] if len(time) else highest
-    refuse(time < before, "earlier than the row above it")
+    again = name == "equity"  # of two marks at one time one would count money twice
+    refuse(time <= before if again else time < before, "not later than the row above it")
     state["last"] = int(max(state["last"], highest[-1])) if len(time) else state["last"]
     if name == "fills":
         refuse(_again(frame["fill_id"], state["ids"]), "a fill that was there before")

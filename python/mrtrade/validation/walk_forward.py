@@ -40,14 +40,15 @@ from mrtrade.parallel import ALONE, Workers, run
 from mrtrade.validation.folds import (
     FoldResult,
     Outcome,
+    code_of,
     cut_folds,
     features_read,
     opened,
     reads_forecast,
-    returns_digest,
     run_fold,
 )
-from mrtrade.validation.returns import daily_sums
+from mrtrade.validation.forecasts import features_offered
+from mrtrade.validation.returns import daily_sums, returns_digest
 from mrtrade.validation.settings import StrategyPlan, WalkForwardConfig
 
 Floats = npt.NDArray[np.float64]
@@ -129,6 +130,11 @@ class WalkForwardResult:
         """What trading cost, by bar."""
         return self.frame[list(COSTS)].sum(axis=1)
 
+    def tried(self) -> dict[str, pd.Series[Any]]:
+        """Return the daily net returns of every trial: of each configuration, and of the choice."""
+        series = {str(name): self.grid[name] for name in self.grid}
+        return series | {"chosen": self.daily} if len(series) > 1 else series
+
     def stats(self) -> dict[str, float]:
         """Return sums and annual ratios over all test spans; NaN where there is none."""
         days = daily_sums(
@@ -177,11 +183,11 @@ class WalkForwardResult:
             content = json.loads((folder / RESULT).read_text(encoding="utf-8"))
             del content["stats"]
             frames = {name: pd.read_parquet(folder / f"{name}.parquet") for name in FRAMES}
-        except (OSError, ValueError, KeyError) as error:
+            return cls(**content | frames)
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise DataError(
                 f"holds no result of a walk-forward: {error}", file=folder, expected=RESULT
             ) from error
-        return cls(**content | frames)
 
 
 @dataclass(frozen=True)
@@ -275,14 +281,13 @@ def trials_of(result: WalkForwardResult, config: WalkForwardConfig) -> Iterator[
         "seed": config.seed,
     }
     if reads_forecast([plan]):
-        common["model"] = config.model.model_dump(mode="json")
-    series = [
-        ({"params": one}, result.grid[name])
-        for name, one in zip(result.grid, result.configurations, strict=True)
-    ]
-    if len(series) > 1:
-        series.append(({"chosen_from": plan.grid, "params": plan.params}, result.daily))
-    for params, daily in series:
+        # With the features by name: a model that is offered others is another trial.
+        offered = {"features": result.manifest["offered"]}
+        common["model"] = config.model.model_dump(mode="json") | offered
+    asked: list[dict[str, Any]] = [{"params": one} for one in result.configurations]
+    if len(asked) > 1:
+        asked.append({"chosen_from": plan.grid, "params": plan.params})
+    for params, daily in zip(asked, result.tried().values(), strict=True):
         values = daily.to_numpy(np.float64)
         yield Trial(
             KIND,
@@ -323,12 +328,15 @@ def _check_features(data: Dataset, config: WalkForwardConfig) -> None:
 
 
 def _manifest(config: WalkForwardConfig, data: Mapping[str, Dataset]) -> dict[str, Any]:
+    offers = reads_forecast(config.strategies.values())
     return {
         "config": config.model_dump(mode="json"),
         "data": {
             one.symbol: {"fingerprint": one.fingerprint, **one.about} for one in data.values()
         },
+        "offered": features_offered(data[""], config.model) if offers else [],
         "code": code_hashes(),
+        "strategies": {label: code_of(plan) for label, plan in config.strategies.items()},
         "versions": versions(),
         "git_commit": git_commit(Path.cwd()),
     }
