@@ -169,8 +169,9 @@ def instrument(
             f"the fees of {exchange} {symbol} are not known",
             key=", ".join(missing),
             expected="the fees of your account: none are assumed",
-            remedy=f"give {', '.join(missing)} as fractions, in a configuration "
-            f"{', '.join(f'transaction_costs.{name}_bps' for name in missing)} in basis points",
+            remedy=f"give {' and '.join(f'{name}_bps' for name in missing)}: in a configuration "
+            f"under transaction_costs, to mrtrade poc as options; in Python "
+            f"{' and '.join(missing)}, as fractions",
         )
     if missing:
         raise _unknown(exchange, symbol, missing, prices, sizes)

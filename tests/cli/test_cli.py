@@ -222,6 +222,24 @@ def test_the_unexpected_and_debug(mrtrade, monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("terminal", [True, False])
+def test_a_message_breaks_between_words_and_only_on_a_terminal(monkeypatch, terminal):
+    screen = io.StringIO()
+    screen.isatty = lambda: terminal
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setenv("COLUMNS", "30")
+    path = "/a/place/that-is-longer/than-a-line.yaml"
+    text = f"error: {path}: not what it is meant to be\n  line two"
+    cli._tell(text)
+    lines = screen.getvalue().splitlines()
+    assert screen.getvalue().split() == text.split()
+    assert any(path in line for line in lines)
+    if terminal:
+        assert all(len(line) <= 30 for line in lines if path not in line)
+    else:
+        assert lines == text.splitlines()
+
+
+@pytest.mark.parametrize("terminal", [True, False])
 def test_progress(terminal):
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=terminal, highlight=False, width=100)

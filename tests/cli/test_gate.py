@@ -1,4 +1,6 @@
 import json
+import re
+import shutil
 
 import pytest
 from typer.testing import CliRunner
@@ -49,6 +51,30 @@ def test_a_live_run(here):
     result = runner.invoke(app, ["gate", "3", "april"])
     assert result.exit_code == 0, result.output
     assert "Kill switches" in result.output
+
+
+def test_what_is_wrong_with_a_run_is_said(here):
+    def complaint(file, text):
+        make.record(here / "march")
+        (here / "march" / file).write_text(text)
+        found = runner.invoke(app, ["gate", "2", "march"])
+        shutil.rmtree(here / "march")
+        return str(found.exception)
+
+    missing = complaint("manifest.json", '{"schema": "mrtrade.session/1"}')
+    assert re.search(
+        r"session: Field required \(and \d+ more faults\); expected .*gates.md", missing
+    )
+    assert "no JSON: Expecting" in complaint("manifest.json", "{not")
+    assert "no JSON: Expecting" in complaint("expected/expected.json", "{not")
+    assert "KeyError: 'daily'" in complaint("expected/expected.json", "{}")
+
+
+def test_the_exit_codes_are_in_the_help():
+    for command in (["poc"], ["gate"], *(["gate", number] for number in "0123")):
+        said = runner.invoke(app, [*command, "--help"], env={"COLUMNS": "80"}).output
+        assert "2  NOT JUDGED: none failed, some could not be judged; or wrong arguments\n" in said
+        assert "\\b" not in said
 
 
 def test_the_wrong_gate_or_folder_is_an_error_of_data(here):

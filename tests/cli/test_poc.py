@@ -1,6 +1,7 @@
 """`mrtrade poc` and `mrtrade validate --noise` as a user runs them."""
 
 import json
+import re
 
 import pytest
 
@@ -80,7 +81,19 @@ def test_noise_options_alone_are_refused(capsys, monkeypatch):
     code, _, err = run(capsys, monkeypatch, "validate", "--noise", 1, "--days", 100)
     assert code == 2
     assert "too few days" in err
-    given = ("validate", "--noise", 1, "--from", "nowhere.parquet")
-    code, _, err = run(capsys, monkeypatch, *given)
-    assert code == 3
-    assert "no such file" in err
+    for given, said in (
+        (("--from", "nowhere.parquet"), "error: .*nowhere.parquet: no such file"),
+        (("--interval", "7x"), "error: not a length of time"),
+        (("--json", "no/where.json"), "nothing can be written there"),
+    ):
+        code, _, err = run(capsys, monkeypatch, "validate", "--noise", 1, *given)
+        assert code in (2, 3)
+        assert re.match(said, err.removeprefix("error: no/where.json: ")), err
+
+
+def test_a_note_that_is_the_same_is_told_once(capsys, monkeypatch, tmp_path, store):
+    monkeypatch.chdir(tmp_path)
+    where = ("--store", store, "--exchange", "SYNTHETIC", "--bar", "1min")
+    _, said, _ = run(capsys, monkeypatch, "poc", *where)
+    assert " ".join(said.split()).count("too short: 0 bars to train on") == 1
+    assert said.count("as above") == 3

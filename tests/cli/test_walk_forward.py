@@ -183,8 +183,12 @@ def test_what_cannot_be_meant_is_said(here):
         return found.output + str(found.exception)
 
     assert "several results" in complaint("gate", "1", "out")
-    assert "no such result" in complaint("gate", "1", "out", "--strategy", "Other")
-    assert "no strategy 'Other'" in complaint("walk-forward", "study.yaml", "--strategies", "Other")
+    other = complaint("gate", "1", "out", "--strategy", "Other")
+    assert "no such result" in other
+    assert "BTC-USDT-PERP/Fade" in other
+    assert "`mrtrade walk-forward --out` wrote" in complaint("gate", "1", "nowhere")
+    other = complaint("walk-forward", "study.yaml", "--strategies", "Other")
+    assert "no such strategy, was 'Other'; expected one of Fade" in other
     assert "no data of SOL" in complaint("walk-forward", "study.yaml", "--symbols", "SOL/USDT-PERP")
     assert "--root" in complaint("walk-forward", "study.yaml", "--root", "elsewhere")
     assert "nearest is folds.train" in complaint(

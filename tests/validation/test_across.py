@@ -9,8 +9,11 @@ from mrtrade.ml.dataset import Dataset
 from mrtrade.parallel import Workers
 from mrtrade.validation.folds import Rows
 from mrtrade.validation.forecasts import fit, offered
+from mrtrade.validation.gate_one import gate_one
+from mrtrade.validation.page import html
 from mrtrade.validation.settings import ModelConfig
 from mrtrade.validation.walk_forward import trials_of, walk_forward
+from mrtrade.validation.walk_report import report_of
 
 from .make import RULES, dataset, settings
 from .test_walk_forward import DAY, GRID, equal, noisy, scrambled
@@ -85,6 +88,16 @@ def test_a_planted_effect_is_found_and_traded_on_both_symbols(tmp_path):
     assert (
         result.importance["shap_bps"].iloc[0] > 3.0 * result.importance["shap_bps"].iloc[1:].max()
     )
+    explained = result.contributions.merge(result.folds[["fold", "test_begin", "test_end"]])
+    assert explained["time"].between(explained["test_begin"], explained["test_end"]).all()
+    assert (explained.groupby("fold")["time"].nunique() == 50).all()
+    size = explained["shap_bps"].abs().groupby(explained["feature"]).sum()
+    mean = result.importance.set_index("feature")["shap_bps"]
+    np.testing.assert_allclose(size[mean.index] / (50 * len(result.folds)), mean)
+    page = html(report_of(result, gate_one(result)))
+    assert page.count("<figure>") == 1 + min(6, len(mean))  # the summary, and dependences
+    assert "alt='telling: across its value" in page
+    assert there.contributions.empty
     assert result.folds["features"].between(1, 4).all()
     for trial in trials_of(result, config):  # another model, were it offered others
         assert trial.params["model"]["features"] == ["telling", *(f"noise_{n}" for n in range(5))]

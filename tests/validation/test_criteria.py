@@ -97,8 +97,24 @@ def test_one_more_that_is_not_met_makes_nothing_better(criteria, one):
 def test_the_sentence_names_what_failed_and_what_was_left_open():
     sentence = Verdict("it", (GOOD, BAD, OPEN)).sentence
     assert sentence == (
-        "NO-GO: 1 of 3 criteria were not met: Drawdown. 1 of 3 criteria could not be judged."
+        "NO-GO: 1 of 3 criteria was not met: Drawdown. 1 of 3 criteria could not be judged."
     )
+
+
+@pytest.mark.parametrize(
+    ("measured", "threshold", "unit", "said"),
+    [
+        (0.0, 0, "", "0"),  # equal, and not only when rounded
+        (4, 4, "", "4"),
+        (1.00004, 1.0, "", "1.00004"),
+        (2.2e-7, 95.0, "%", "0.00%"),
+        (-2e-9, 95.0, "%", "-0.00%"),
+        (0.0123456, 95.0, "%", "0.01235%"),
+    ],
+)
+def test_numbers_are_told_as_a_trader_reads_them(measured, threshold, unit, said):
+    one = judge("it", measured, "<=", threshold, unit=unit)
+    assert Verdict("it", (one,)).rows()[0][1] == said
 
 
 def test_json_there_and_back(tmp_path):

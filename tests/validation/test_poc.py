@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -9,8 +10,11 @@ import pandas as pd
 import pytest
 
 from mrtrade.backtest.metrics import sharpe
+from mrtrade.clock import to_ns
+from mrtrade.data.ingest import ingest
 from mrtrade.data.parquet import ParquetStore
 from mrtrade.errors import ConfigError, StoreError
+from mrtrade.ml.trials import TrialLedger
 from mrtrade.validation.criteria import read_verdict
 from mrtrade.validation.poc import find_days, prove
 from mrtrade.validation.poc_criteria import (
@@ -24,7 +28,7 @@ from mrtrade.validation.poc_criteria import (
     not_judged,
 )
 from mrtrade.validation.poc_replay import by_bar
-from mrtrade.validation.poc_stage import WITH, PocSettings
+from mrtrade.validation.poc_stage import MICRO, PRICE, WITH, PocSettings, Stage, _blocks
 from tests.validation.recordings import market_store
 
 MINUTE, DAY = 60 * 10**9, 86_400 * 10**9
@@ -92,7 +96,8 @@ def test_costs_are_doubled_and_funding_is_not():
         ({"blocks": 399}, DOUBLED, "399 returns without overlap"),
         ({"span_ns": DAY - 1}, BEFORE_COSTS, "too short to be annualised"),
         ({"span_ns": DAY - 1}, MICRO_GAIN, "too short to be annualised"),
-        ({"ic": 0.06, "ic_se": 0.02}, IC, "luck would do"),
+        ({"ic": 0.06, "ic_se": 0.02}, IC, "1.64 standard errors: luck would be"),
+        ({"ic": 0.09, "ic_se": 0.02, "trials": 10}, IC, "the luckiest of 10 trials"),
         ({"ic": math.nan}, IC, "one number only"),
         ({"entries": 29}, DOUBLED, "29 round trips"),
     ],
@@ -118,11 +123,43 @@ def test_luck_does_not_pass_and_a_miss_fails():
     assert judged(evidence(ic=0.03, ic_se=0.02))[IC].passed is False
 
 
+def test_more_trials_need_more():
+    # 0.04 above: two standard errors, 2.5 % of luck
+    assert [judged(evidence(ic=0.09, trials=one))[IC].passed for one in (1, 2, 3)] == [
+        True,
+        True,
+        None,
+    ]
+
+
+def test_the_best_of_ten_is_luck_no_more_often_than_one():
+    rng = np.random.default_rng(5)
+    best = 0.05 + 0.02 * rng.normal(size=(4_000, 10)).max(axis=1)
+    passed = [judged(evidence(blocks=400, ic=one, trials=10))[IC].passed for one in best[:400]]
+    assert np.mean([one is True for one in passed]) < 0.07
+    assert np.mean([evidence(blocks=400).by_luck(one, 0.02, 0.05) == "" for one in best]) > 0.3
+
+
 def test_nothing_traded_is_no_profit():
     none = np.zeros(5_000)
     found = judged(evidence(gross=none, cost=none, entries=0))
     assert found[DOUBLED].passed is False
     assert found[BEFORE_COSTS].passed is None
+
+
+def test_positions_that_neither_gain_nor_lose_are_no_trades_that_were_not_made():
+    one = judged(evidence(plain=0.0, gross=np.zeros(5_000)))[MICRO_GAIN]
+    assert one.passed is None
+    assert "no profit and no loss" in one.note
+
+
+@pytest.mark.parametrize("rows", [30, 36, 39, 5])
+def test_blocks_leave_nothing_out(rows):
+    values = np.arange(1.0, rows + 1)
+    blocks = _blocks(values, 10)
+    assert len(blocks) == max(rows // 10, 1)
+    assert blocks.sum() == values.sum()
+    assert blocks[0] == values[:10].sum() if rows >= 20 else values.sum()
 
 
 def test_the_error_of_a_difference_is_what_simulation_finds():
@@ -178,10 +215,19 @@ def test_a_known_signal_is_found_but_an_hour_is_no_year(proven):
     parts = money[["gross", "slippage", "spread", "fees", "funding"]].sum()
     assert parts == pytest.approx(money["net"], abs=1e-6)
     assert money["gross"] > 0.0
+    assert money["turnover"] == pytest.approx(-money["fees"] / 5.0, rel=0.5)
+    profit = criteria[DOUBLED]
+    costs = money[["slippage", "spread", "fees"]].sum()
+    assert profit.measured == pytest.approx(money["gross"] + 2 * costs + money["funding"])
 
 
 def test_it_is_deterministic_and_goes_through_json(proven, store, tmp_path):
-    again = prove(store, SETTINGS, threads=2)
+    ledger = TrialLedger(tmp_path / "trials.jsonl")
+    ledger.record("poc", {"bar": "2s"}, study="gate 0 SYNTHETIC BTC/USDT")  # tried before
+    again = prove(store, SETTINGS, threads=2, ledger=ledger)
+    assert again.verdict.about["trials"] == 2
+    assert again.verdict.about["ledger"] == str(ledger.path)
+    assert ledger.frame()["sharpe"].notna().tolist() == [False, True]
     pd.testing.assert_frame_equal(again.features, proven.features)
     pd.testing.assert_frame_equal(again.money, proven.money)
     proven.verdict.to_json(tmp_path / "poc.json")
@@ -189,8 +235,11 @@ def test_it_is_deterministic_and_goes_through_json(proven, store, tmp_path):
     json.loads((tmp_path / "poc.json").read_text())
 
 
-def test_too_short_is_a_verdict(store):
-    found = prove(store, replace(SETTINGS, bar="1min"))
+def test_too_short_is_a_verdict(store, tmp_path):
+    ledger = TrialLedger(tmp_path / "trials.jsonl")
+    found = prove(store, replace(SETTINGS, bar="1min", taker_fee_bps=7.0), ledger=ledger)
+    assert found.verdict.about["taker_fee_bps"] == pytest.approx(7.0)
+    assert ledger.count() == 0  # nothing was tried
     assert found.verdict.exit_code == 2
     assert all("too short" in one.note for one in found.verdict.criteria[:4])
     assert found.features.empty
@@ -235,3 +284,29 @@ def test_a_book_without_trades_is_said():
 
     with pytest.raises(StoreError, match="no trades"):
         find_days(Bookless("2024-01-01"), PocSettings("BINANCE", "BTC/USDT"))
+
+
+@pytest.mark.shared
+def test_a_recorded_day_is_what_scipy_and_the_exchange_say(shared_data, tmp_path):
+    """The day of docs/poc-study.md; mids are the exchange's own, which the replay does not read."""
+    from scipy.stats import pearsonr
+
+    lake = tmp_path / "lake"
+    for table in ("book_delta_v2", "book_seed", "trades"):
+        place = f"{table}/exchange=BINANCE/symbol=NEXO-USDT"
+        shutil.copytree(shared_data / "lake" / place, lake / place)
+    store = ParquetStore(tmp_path / "store")
+    ingest(lake, store)
+    settings = PocSettings("BINANCE", "NEXO/USDT")
+    place, days = find_days(store, settings)
+    stage = Stage(store, settings, place, days, threads=1)
+    model = stage.train((*PRICE, *MICRO))
+    ic, se = stage._correlation(model)
+    quotes = pd.read_parquet(shared_data / "lake/level_1/exchange=BINANCE/symbol=NEXO-USDT")
+    quotes = quotes.sort_values("receipt_timestamp", kind="stable")
+    mid = 0.5 * (quotes["bid_0_price"] + quotes["ask_0_price"]).to_numpy()
+    at = np.searchsorted(quotes["receipt_timestamp"], to_ns(stage.X_test.index), side="right") - 1
+    returns = np.log(mid[at][10:] / mid[at][:-10])
+    forecast = model.predict(stage.X_test[list(model.features)])[:-10]
+    assert pearsonr(forecast, returns).statistic == pytest.approx(ic, abs=0.2 * se)
+    assert ic == pytest.approx(0.164, abs=0.5 * se)

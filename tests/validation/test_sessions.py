@@ -302,7 +302,7 @@ def test_what_cannot_be_compared_is_not_judged(tmp_path):
         "Profit, not below the backtest's band",
         "Profit, not above the backtest's band",
         "Slippage beyond the backtest's",
-        "Fill rate by the backtest's",
+        "Fill rate, multiple of the backtest's",
         "Features that drifted",
     }
 

@@ -6,7 +6,9 @@ once; each command imports its part of the package itself.
 
 from __future__ import annotations
 
+import shutil
 import sys
+import textwrap
 from typing import Annotated
 
 import typer
@@ -29,6 +31,7 @@ from mrtrade.cli import (
     strategies,
     sweep,
     validate,
+    verdicts,
     walk_forward,
 )
 from mrtrade.errors import ConfigError, DataError, MrTradeError, SourceError, StoreError
@@ -63,7 +66,9 @@ app.command(short_help="Copy a QuestDB into the store.")(migrate_questdb.migrate
 app.command()(sql.sql)
 app.command(short_help="Run a backtest.")(backtest.backtest)
 app.command(short_help="Backtest a grid of parameters and costs.")(sweep.sweep)
-app.command(short_help="Gate 0: a week of one symbol to a verdict.")(poc.poc)
+app.command(short_help="Gate 0: a week of one symbol to a verdict.", epilog=verdicts.EPILOG)(
+    poc.poc
+)
 app.command(short_help="Compute a saved run again, compare it bit by bit.")(runs.rerun)
 app.command()(runs.runs)
 app.command(short_help="Choose and train on the past, trade what follows.")(
@@ -106,15 +111,24 @@ def main() -> None:
         sys.exit(_complain(error))
 
 
+def _tell(text: str) -> None:
+    """Print on stderr; on a terminal broken between words, and a path or a name never."""
+    if sys.stderr.isatty():
+        columns = shutil.get_terminal_size().columns
+        wrap = textwrap.TextWrapper(columns, break_long_words=False, break_on_hyphens=False)
+        text = "\n".join(wrap.fill(line) for line in text.splitlines())
+    print(text, file=sys.stderr)
+
+
 def _complain(error: Exception) -> int:
     """Print one message on stderr, return the exit code."""
     if not isinstance(error, MrTradeError):
         what = f"unexpected {type(error).__name__}: {error}"
         if isinstance(error, OSError) and error.filename is not None:
             what = f"{error.filename}: {error.strerror}"
-        print(f"error: {what}\n(--debug shows where it came from)", file=sys.stderr)
+        _tell(f"error: {what}\n(--debug shows where it came from)")
         return FAILED
-    print(f"error: {error}", file=sys.stderr)
+    _tell(f"error: {error}")
     if isinstance(error, ConfigError):
         return USAGE
     return BAD_DATA if isinstance(error, DataError | SourceError | StoreError) else FAILED

@@ -10,18 +10,12 @@ import typer
 
 from mrtrade.cli import poc
 from mrtrade.cli.gate_one import walked
+from mrtrade.cli.verdicts import EPILOG
 
 if TYPE_CHECKING:
     from mrtrade.validation.criteria import Verdict
     from mrtrade.validation.expectation import Expectation
     from mrtrade.validation.sessions import Session
-
-EPILOG = """\b
-Exit codes:
-  0  GO: every criterion is met
-  1  NO-GO: at least one is not
-  2  NOT JUDGED: none failed, and some could not be judged (or wrong arguments)
-  3  data: invalid, damaged or missing"""
 
 app = typer.Typer(
     help="Judge the recorded criteria of a gate: GO, NO-GO or NOT JUDGED.",
@@ -29,7 +23,9 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-app.command("0", short_help="A week of one symbol, from raw data: mrtrade poc.")(poc.poc)
+app.command("0", short_help="A week of one symbol, from raw data: mrtrade poc.", epilog=EPILOG)(
+    poc.poc
+)
 
 SessionArgument = Annotated[Path, typer.Argument(help="Folder of the recorded run.")]
 OutOption = Annotated[
@@ -38,10 +34,10 @@ OutOption = Annotated[
 SeedOption = Annotated[int, typer.Option(min=0, help="Of the bootstrap and of the shuffles.")]
 
 
-app.command("1", short_help="A walk-forward: is it more than luck?")(walked)
+app.command("1", short_help="A walk-forward: is it more than luck?", epilog=EPILOG)(walked)
 
 
-@app.command("2", short_help="A paper run against its backtest.")
+@app.command("2", short_help="A paper run against its backtest.", epilog=EPILOG)
 def paper(session: SessionArgument, out: OutOption = None, seed: SeedOption = 0) -> None:
     """Judge a paper run against the backtest that was kept beside it when it began."""
     from mrtrade.validation.session_gates import judge_paper
@@ -49,7 +45,7 @@ def paper(session: SessionArgument, out: OutOption = None, seed: SeedOption = 0)
     _judge("2", judge_paper, session, out, seed)
 
 
-@app.command("3", short_help="A live run against its backtest, and its risk.")
+@app.command("3", short_help="A live run against its backtest, and its risk.", epilog=EPILOG)
 def live(session: SessionArgument, out: OutOption = None, seed: SeedOption = 0) -> None:
     """Judge a live run: as gate 2 on real fills; drawdown, kill switches and sizes besides."""
     from mrtrade.validation.session_gates import judge_live

@@ -28,14 +28,17 @@ def walked(
 ) -> None:
     """Judge a walk-forward that was saved; writes gate-1.json and report.html beside it."""
     from mrtrade.cli.console import make_console
-    from mrtrade.cli.walk_forward import judge, show_gate
+    from mrtrade.cli.walk_forward import judge, place, show_gate
     from mrtrade.ml.trials import TrialLedger
     from mrtrade.validation.noise import NoiseReport
 
     result, across = _read(runs, strategy, symbol)
     control = None if noise is None else NoiseReport.from_json(noise).control()
     found = judge(result, across, TrialLedger(ledger), control, runs)
-    show_gate(make_console(), found)
+    console = make_console()
+    show_gate(console, found)
+    folder = place(runs, result.learnt_on, result.label, result.symbol).parent
+    console.print(f"written {folder}/gate-1.json, report.html", soft_wrap=True, markup=False)
     raise typer.Exit(found.verdict.exit_code)
 
 
@@ -53,7 +56,16 @@ def _read(
         if strategy in (None, file.parts[-3]) and plain in (None, file.parts[-4])
     ]
     if not found:
-        raise DataError("no such result of a walk-forward", file=runs, value=strategy or symbol)
+        there = ["/".join(one.parts[-4:-2]) for one in sorted(runs.glob(f"*/*/own/{RESULT}"))]
+        raise DataError(
+            "no such result of a walk-forward" if there else "no result of a walk-forward",
+            file=runs,
+            value=" ".join(one for one in (symbol, strategy) if one) or None,
+            expected=f"one of {', '.join(there)}" if there else None,
+            remedy="choose by --symbol and --strategy"
+            if there
+            else "name the folder that `mrtrade walk-forward --out` wrote",
+        )
     if len(found) > 1:
         names = ", ".join("/".join(folder.parts[-3:-1]) for folder in found)
         raise ConfigError(

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 #: Luckiest data sets on the screen.
 LUCKIEST = 5
 
+#: So many criteria are named, of more only the number is told.
+FEW = 3
+
 #: Sizes of planted effects, costs of a round trip.
 SIZES = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0)
 
@@ -32,9 +35,12 @@ def run_noise(
     picture: Path | None,
 ) -> int:
     """Run the noise control and print it; returns the exit code."""
-    from mrtrade.cli.console import CountProgress, make_console
+    from mrtrade.cli.console import CountProgress, make_console, refuse_unwritable
     from mrtrade.validation.noise import MOST_FALSE_GO, NoiseSettings, noise_control
 
+    for place in (json, picture):
+        if place is not None:
+            refuse_unwritable(place)
     settings = NoiseSettings(
         runs=runs,
         **_plans(strategy),
@@ -77,6 +83,8 @@ def _plans(strategy: str | None) -> dict[str, Any]:
 
 def show(console: Console, report: NoiseReport) -> None:
     """Print rates, what came closest, and what stopped it."""
+    from rich.padding import Padding
+
     control = report.control()
     console.print(
         f"[bold]noise control[/]  {', '.join(report.settings.strategies)}; "
@@ -90,21 +98,27 @@ def show(console: Console, report: NoiseReport) -> None:
     for kind, (false, runs) in control.kinds.items():
         console.print(f"  {kind:14} {false} of {runs}", markup=False)
     if control.detection is not None:
-        console.print("planted effects: GO by gross profit of a round trip, in costs of one")
+        console.print("planted effects, by gross profit of a round trip in costs of one")
         for row in control.detection.itertuples(index=False):
             console.print(
-                f"  {row.size:4g}  {row.rate:6.1%}  ({row.low:.1%} to {row.high:.1%}, {row.runs})",
+                f"  {row.size:4g}  GO {row.rate:6.1%} of {row.runs}, "
+                f"95 % interval {row.low:.1%} to {row.high:.1%}",
                 markup=False,
             )
     console.print("\nthe luckiest without a signal, and what stopped them")
-    for close in report.luckiest(LUCKIEST).to_dict("records"):
-        why = "; ".join([*close["failed"], *(f"{name} (not judged)" for name in close["unjudged"])])
+    luckiest = report.luckiest(LUCKIEST)
+    if luckiest.empty:
+        console.print("  none traded")
+    for close in luckiest.to_dict("records"):
         console.print(
-            f"  {close['kind']} {close['seed']}, {close['strategy']}: net Sharpe "
-            f"{close['net_sharpe']:+.2f}, {close['trades']:.0f} trades: {close['decision']}"
-            + (f": {why}" if why else ""),
+            f"  {close['kind']} {close['seed']}, {close['strategy']}: {close['decision']}, net "
+            f"Sharpe {close['net_sharpe']:+.2f}, {close['trades']:.0f} trades",
             markup=False,
         )
+        for which, said in (("failed", "failed"), ("unjudged", "not judged")):
+            if names := close[which]:
+                told = "; ".join(names) if len(names) <= FEW else f"{len(names)} criteria"
+                console.print(Padding(f"{said}: {told}", (0, 0, 0, 4)))
     total = int((report.rows["size"] == 0.0).sum())
     console.print(f"\nof {total} verdicts without a signal, not passed")
     for name, count in report.stoppers().items():
@@ -114,4 +128,4 @@ def show(console: Console, report: NoiseReport) -> None:
 def _data(settings: NoiseSettings) -> str:
     if settings.source is not None:
         return f"{settings.source.name} with its signs flipped"
-    return f"{settings.days} days of {settings.interval} each"
+    return f"{settings.days} days each, bars of {settings.interval}"

@@ -22,12 +22,17 @@ SymbolOption = Annotated[str, typer.Option(help="Such as BTC/USDT-PERP.")]
 DaysOption = Annotated[int, typer.Option(min=1, help="At most so many days, the last ones stored.")]
 BarOption = Annotated[str, typer.Option(help="Length of a bar, such as 10s.")]
 HorizonOption = Annotated[int, typer.Option(min=1, help="Bars that are forecast over.")]
-StartOption = Annotated[str | None, typer.Option(help="First day instead, UTC.")]
+StartOption = Annotated[str | None, typer.Option(help="First day, in place of the last ones; UTC.")]
 CapitalOption = Annotated[float, typer.Option(min=1, help="USD: the size of a position.")]
 ModeOption = Annotated[str, typer.Option(help="aggressive or passive.")]
 OutOption = Annotated[Path | None, typer.Option(help="JSON of the verdict.", show_default=False)]
 JobsOption = Annotated[int, typer.Option(min=1, help="Threads that train.")]
 SeedOption = Annotated[int, typer.Option(min=0, help="Of the model.")]
+FeeOption = Annotated[
+    float | None,
+    typer.Option(min=-999, max=999, help="In place of the exchange's.", show_default=False),
+]
+LedgerOption = Annotated[Path, typer.Option(help="File in which all trials are counted.")]
 
 
 def poc(
@@ -43,14 +48,16 @@ def poc(
     out: OutOption = None,
     jobs: JobsOption = 1,
     seed: SeedOption = 0,
+    maker_fee_bps: FeeOption = None,
+    taker_fee_bps: FeeOption = None,
+    ledger: LedgerOption = Path("trials.jsonl"),
 ) -> None:
-    r"""Gate 0: from raw deltas and trades to a verdict, in about a minute.
+    """Gate 0: from raw deltas and trades to a verdict, in about a minute.
 
     Ten features and a small model, trained on the first 60 % of the recording, traded on the rest
     by simulated orders. The verdict is written as JSON too, by default poc-EXCHANGE-SYMBOL.json.
-
-    \b
-    Exit code: 0 GO, 1 NO-GO, 2 could not be judged (or wrong options), 3 no such data.
+    Each configuration that was traded counts as a trial of its symbol: the more there were, the
+    more a criterion asks for.
     """
     from contextlib import closing
 
@@ -58,6 +65,7 @@ def poc(
     from mrtrade.data.stores import open_store
     from mrtrade.errors import ConfigError
     from mrtrade.instruments import to_lake, user_symbol
+    from mrtrade.ml.trials import TrialLedger
     from mrtrade.validation.poc import prove
     from mrtrade.validation.poc_stage import PocSettings
 
@@ -75,6 +83,8 @@ def poc(
         capital=capital,
         mode=mode,
         seed=seed,
+        maker_fee_bps=maker_fee_bps,
+        taker_fee_bps=taker_fee_bps,
     )
     place = out or Path(f"poc-{exchange.upper()}-{to_lake(user_symbol(symbol))}.json")
     refuse_unwritable(place)
@@ -83,9 +93,11 @@ def poc(
         console.status("looking at the store", spinner="line") as status,
         closing(open_store(store)) as opened,
     ):
-        found = prove(opened, settings, status.update, threads=jobs)
+        found = prove(opened, settings, status.update, threads=jobs, ledger=TrialLedger(ledger))
     show(console, found)
     found.verdict.to_json(place)
+    if "trials" in found.verdict.about:
+        console.print(f"trials  {found.verdict.about['trials']} of this symbol in {ledger}")
     console.print(f"json  {place}", soft_wrap=True)
     raise typer.Exit(found.verdict.exit_code)
 
@@ -130,12 +142,17 @@ def _features(found: Poc) -> Table:
 
 def _money(found: Poc) -> Table:
     money = found.money
-    steps = [str(name) for name in money.columns if name != "entries"]
+    steps = [str(name) for name in money.columns if name not in ("entries", "turnover")]
     if not money["funding"].any():
         steps.remove("funding")
-    table = _table("bps of capital", "entries", *steps)
+    table = _table("model", "entries", "traded", *steps)
+    table.caption = "traded: fills in multiples of capital; money in bps of capital"
+    table.caption_justify = "left"
     for name, row in money.iterrows():
         table.add_row(
-            str(name), f"{row['entries']:,.0f}", *(f"{row[step]:+,.1f}" for step in steps)
+            str(name),
+            f"{row['entries']:,.0f}",
+            f"{row['turnover']:,.1f}x",
+            *(f"{row[step]:+,.1f}" for step in steps),
         )
     return table

@@ -102,13 +102,17 @@ def walk_forward(
 
 
 def _some(config: WalkForwardConfig, strategies: str | None) -> WalkForwardConfig:
+    from mrtrade.errors import ConfigError
+
     if strategies is None:
         return config
     wanted = [one.strip() for one in strategies.split(",") if one.strip()]
     if unknown := [one for one in wanted if one not in config.strategies]:
-        raise typer.BadParameter(
-            f"the configuration has no strategy {unknown[0]!r}, but {', '.join(config.strategies)}",
-            param_hint="--strategies",
+        raise ConfigError(
+            "the configuration has no such strategy",
+            key="--strategies",
+            value=unknown[0],
+            expected=f"one of {', '.join(config.strategies)}",
         )
     kept = {name: config.strategies[name] for name in wanted}
     return config.model_copy(update={"strategies": kept})

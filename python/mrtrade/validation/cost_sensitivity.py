@@ -63,11 +63,10 @@ class CostSensitivity:
 
     def criterion(self, threshold: float = WANTED, multiple: float = TWICE) -> Criterion:
         """Judge the Sharpe ratio at a multiple of the costs."""
-        even = (
-            "it loses money without costs"
-            if math.isnan(self.break_even)
-            else (f"breaks even at {self.break_even:.2f} times the costs")
-        )
+        even = f"breaks even at {self.break_even:.2f} times the costs"
+        if math.isnan(self.break_even):
+            traded = self.gross or self.cost or self.funding
+            even = "it loses money without costs" if traded else "nothing was traded"
         return judge(
             f"Sharpe ratio at {multiple:g}x costs",
             self.sharpe_at(multiple),

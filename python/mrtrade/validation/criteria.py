@@ -193,7 +193,8 @@ class Verdict:
             return f"NOT JUDGED: {left}; the others were met."
         which = "; ".join(one.name for one in self.failed)
         more = f" {left[0].upper()}{left[1:]}." if unjudged else ""
-        return f"NO-GO: {failed} of {count} criteria were not met: {which}.{more}"
+        were = "was" if failed == 1 else "were"
+        return f"NO-GO: {failed} of {count} criteria {were} not met: {which}.{more}"
 
     def rows(self) -> list[tuple[str, str, str, str, str]]:
         """Rows of text under `HEADER`: name, measured, needed, judgement, note."""
@@ -279,7 +280,12 @@ def spell(value: float | None, unit: str = "") -> str:
     """Spell a measured number or a threshold."""
     if value is None:
         return "not measured"
-    text = f"{value:,.0f}" if value == round(value) and abs(value) < 1e15 else f"{value:,.4g}"
+    if value == round(value) and abs(value) < 1e15:
+        text = f"{value:,.0f}"
+    elif unit == "%" and abs(value) < 0.005:
+        text = f"{value:.2f}"
+    else:
+        text = f"{value:,.4g}"
     return text + (unit if unit in ("", "%", "x") else f" {unit}")
 
 
@@ -287,7 +293,8 @@ def _row(one: Criterion) -> tuple[str, str, str, str, str]:
     judgement = {True: "passed", False: "FAILED", None: "not judged"}[one.passed]
     measured = spell(one.measured, one.unit)
     needed = f"{one.comparison} {spell(one.threshold, one.unit)}"
-    if one.passed is not None and measured == spell(one.threshold, one.unit):
+    rounded = measured == spell(one.threshold, one.unit) and one.measured != one.threshold
+    if one.passed is not None and rounded:
         # Rounded they look equal: digits enough to see which is larger.
         measured = f"{one.measured!r} {one.unit}".strip()
     return one.name, measured, needed, judgement, one.note

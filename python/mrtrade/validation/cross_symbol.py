@@ -57,7 +57,11 @@ class Transfer:
             reason = f"{self.trained} has no positive Sharpe ratio to compare with"
         elif math.isnan(self.ratio.value):
             reason = f"nothing was held on {self.tested}"
-        note = f"{self.tested_sharpe:.2f} against {self.trained_sharpe:.2f}, {self.days} days"
+        tested, trained = (
+            f"{one:.2f}" if math.isfinite(one) else "none"
+            for one in (self.tested_sharpe, self.trained_sharpe)
+        )
+        note = f"{tested} against {trained}, {self.days} days"
         if not math.isnan(self.ratio.low):
             note += f"; {self.ratio.level:.0%} interval {100.0 * self.ratio.low:.0f} to "
             note += f"{100.0 * self.ratio.high:.0f}%"

@@ -107,8 +107,11 @@ def load_expectation(session: str | Path) -> Expectation:
             file=path,
             remedy="Expectation.save writes it when a run begins",
         ) from error
+    except json.JSONDecodeError as error:
+        raise DataError(f"no JSON: {error}", file=path) from error
     except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"not what a backtest expects: {error!r}", file=path) from error
+        what = f"not what a backtest expects: {type(error).__name__}: {error}"
+        raise DataError(what, file=path, expected="see docs/gates.md") from error
     return Expectation(source, daily, slippage, rate, _features(folder / "features.parquet"))
 
 

@@ -74,6 +74,8 @@ class Trained:
         Rows of that.
     importance : DataFrame
         ``feature``, ``gain`` (share of all), ``shap_bps`` (mean absolute contribution).
+    contributions : DataFrame
+        Of features to forecasts of the test span, see `mrtrade.validation.forecasts`.
     selection : DataFrame
         What became of each feature, and why.
     rounds : int
@@ -85,6 +87,7 @@ class Trained:
     rank_ic: float
     ic_rows: int
     importance: pd.DataFrame
+    contributions: pd.DataFrame
     selection: pd.DataFrame
     rounds: int
 
@@ -334,7 +337,7 @@ class _Fold:
 
     def train(self) -> tuple[Trained, Any]:
         """Train on the training span, forecast the test span; returns the forecaster too."""
-        from mrtrade.validation.forecasts import explain, fit
+        from mrtrade.validation.forecasts import contributions, fit, importance
 
         rows, model = self.rows, self.config.model
         forecaster = fit(self.data, (rows.train_begin, rows.train_end), model, self.seed)
@@ -344,12 +347,14 @@ class _Fold:
         ic, rank_ic, count = _correlations(
             forecast, label.to_numpy()[rows.test_begin : rows.test_end]
         )
+        explained = contributions(forecaster, X, model.explain_rows)
         trained = Trained(
             forecast=forecast,
             ic=ic,
             rank_ic=rank_ic,
             ic_rows=count,
-            importance=explain(forecaster, X, model.explain_rows),
+            importance=importance(forecaster, explained),
+            contributions=explained,
             selection=_whole(forecaster.selection),
             rounds=int(forecaster.metrics["rounds"]),
         )

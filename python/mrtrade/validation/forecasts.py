@@ -11,9 +11,10 @@ import pandas as pd
 from mrtrade.errors import ConfigError
 from mrtrade.features.registry import FEATURES, get
 from mrtrade.ml.dataset import Dataset
+from mrtrade.ml.explain import explain
 from mrtrade.ml.forecaster import Forecaster
-from mrtrade.ml.frames import matrix
 from mrtrade.ml.labels import forward_return
+from mrtrade.ml.thinning import evenly
 from mrtrade.ml.training import train
 from mrtrade.validation.settings import ModelConfig
 
@@ -71,8 +72,8 @@ def fit(data: Dataset, span: tuple[int, int], model: ModelConfig, seed: int) -> 
     )
 
 
-def explain(forecaster: Forecaster, X: pd.DataFrame, most: int) -> pd.DataFrame:
-    """Say what a forecast looked at.
+def contributions(forecaster: Forecaster, X: pd.DataFrame, most: int) -> pd.DataFrame:
+    """Say what forecasts are made of.
 
     Parameters
     ----------
@@ -80,26 +81,54 @@ def explain(forecaster: Forecaster, X: pd.DataFrame, most: int) -> pd.DataFrame:
     X : DataFrame
         Rows that it was not trained on.
     most : int
-        Rows of them, evenly spaced, whose contributions are averaged.
+        Rows of them that are explained, evenly spaced.
+
+    Returns
+    -------
+    DataFrame
+        A row for each row of `X` and feature: ``time``, ``feature``, its ``value``, and
+        ``shap_bps``, what it adds to the forecast (see `mrtrade.ml.explain`). Empty where no rows
+        were asked for or the model is one of classes.
+    """
+    X = X.iloc[evenly(np.arange(len(X)), most)] if most else X.iloc[:0]
+    if X.empty or forecaster.class_returns:
+        return NO_CONTRIBUTIONS
+    found = explain(forecaster, X, most)
+    rows, columns = found.values.shape
+    return pd.DataFrame(
+        {
+            "time": np.repeat(X.index, columns),
+            "feature": np.tile(np.array(found.features, dtype=object), rows),
+            "value": found.values.ravel(),
+            "shap_bps": found.contributions.ravel(),
+        }
+    )
+
+
+NO_CONTRIBUTIONS = pd.DataFrame({"time": [], "feature": [], "value": [], "shap_bps": []})
+
+
+def importance(forecaster: Forecaster, explained: pd.DataFrame) -> pd.DataFrame:
+    """Say what a forecast looked at.
+
+    Parameters
+    ----------
+    forecaster : Forecaster
+    explained : DataFrame
+        Its `contributions`.
 
     Returns
     -------
     DataFrame
         ``feature``; ``gain``, its share of the gain of all splits; ``shap_bps``, the mean size of
-        its contribution to a forecast (Lundberg & Lee 2017, exact for trees: LightGBM's
-        ``pred_contrib``), NaN where no rows were asked for or the model is one of classes.
+        its contributions, NaN where there are none.
     """
     gain = forecaster.importance()
-    size = pd.Series(np.nan, index=gain.index)
-    rows = np.unique(np.linspace(0, len(X) - 1, min(most, len(X))).astype(np.int64))
-    if len(rows) and not forecaster.class_returns:
-        values = matrix(X.iloc[rows], forecaster.features)
-        parts = forecaster.booster.predict(values, pred_contrib=True, num_threads=1)
-        size = pd.Series(np.abs(parts[:, :-1]).mean(axis=0), index=list(forecaster.features))
+    size = explained["shap_bps"].astype(np.float64).abs().groupby(explained["feature"]).mean()
     return pd.DataFrame(
         {
             "feature": gain.index,
             "gain": gain.to_numpy(),
-            "shap_bps": size.reindex(gain.index).to_numpy(),
+            "shap_bps": size.reindex(gain.index).to_numpy(np.float64),
         }
     )

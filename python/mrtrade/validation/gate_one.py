@@ -57,7 +57,7 @@ from mrtrade.validation.cost_sensitivity import CostSensitivity, cost_sensitivit
 from mrtrade.validation.criteria import Criterion, Verdict, judge
 from mrtrade.validation.cross_symbol import Transfer, transfer
 from mrtrade.validation.overfitting import Overfitting, pbo_cscv
-from mrtrade.validation.plateau import Plateau, plateau
+from mrtrade.validation.plateau import WITHIN, Plateau, plateau
 from mrtrade.validation.regime import Regimes, regimes
 from mrtrade.validation.report import NoiseControl
 from mrtrade.validation.returns import finite, returns_digest
@@ -373,7 +373,7 @@ def _overfitting(found: Overfitting) -> Criterion:
 def _plateau_criterion(surface: Plateau | None) -> Criterion:
     if surface is None:
         return judge(
-            "Neighbours of the best set as good",
+            f"Neighbours of the best set that reach {WITHIN:.0%} of it",
             None,
             ">=",
             60.0,

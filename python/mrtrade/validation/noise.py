@@ -160,6 +160,7 @@ class NoiseSettings:
             raise ConfigError("too few data sets", value=self.runs, expected="at least 1")
         if unknown := sorted(set(self.kinds) - set(KINDS)):
             raise ConfigError("no such kind of data", value=unknown[0], expected=", ".join(KINDS))
+        duration_ns(self.interval)
         config = self.config()
         least = duration_ns(config.folds.train) + duration_ns(config.folds.test)
         if self.source is None and self.days * NS_PER_DAY < least + 2 * NS_PER_DAY:
@@ -239,7 +240,7 @@ class NoiseReport:
 
     def luckiest(self, count: int = 5) -> pd.DataFrame:
         """Return the rows without a signal that came closest: the highest Sharpe ratios."""
-        blank = self.rows[self.rows["size"] == 0.0]
+        blank = self.rows[(self.rows["size"] == 0.0) & self.rows["net_sharpe"].notna()]
         return blank.sort_values("net_sharpe", ascending=False).head(count)
 
     def stoppers(self) -> pd.Series[int]:
@@ -353,6 +354,8 @@ def noise_control(
     done : callable, optional
         Told the number of data sets so far.
     """
+    if settings.source is not None:
+        read_bars(settings.source)  # what is wrong with it is told here, and once
     tasks = [(settings, *task) for task in tasks_of(settings)]
     found = run(judge_one, tasks, workers, done)
     code = tuple(code_of(plan) for plan in settings.config().strategies.values())

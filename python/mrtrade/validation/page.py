@@ -39,7 +39,11 @@ td.passed{color:var(--good)}td.failed{color:var(--bad)}td.unjudged{color:var(--w
 dt{font-weight:700;margin-top:8px}dd{margin:0}
 img{max-width:100%;height:auto;background:#fff;border-radius:4px}figure{margin:0 0 12px}
 figcaption{color:var(--soft);font-size:13px}
-@media(max-width:520px){.half{grid-template-columns:1fr}}
+.half svg{max-width:600px;margin:0 auto}
+.shown{display:grid;grid-template-columns:repeat(auto-fit,minmax(300px,1fr));gap:4px 16px}
+.shown figure:first-child{grid-column:1/-1}
+.noted th:last-child,.noted td:last-child{white-space:normal;text-align:left}
+@media(max-width:520px){.half,.shown{grid-template-columns:1fr}}
 """
 TONES = {"GO": "go", "NO-GO": "nogo", "NOT JUDGED": "open"}
 JUDGED = {"passed": "passed", "FAILED": "failed", "not judged": "unjudged"}
@@ -184,7 +188,9 @@ def _folds(report: ValidationReport) -> str:
     header = ("Fold", "Trained on", "Tested on", "Net", "Sharpe", "Trades", "Drawdown", "Features")
     noted = any(fold.note for fold in report.folds)
     rows = [_fold(fold, noted) for fold in report.folds]
-    return table((*header, "Note") if noted else header, rows)
+    if not noted:
+        return table(header, rows)
+    return f"<div class=noted>{table((*header, 'Note'), rows)}</div>"
 
 
 def _fold(fold: Fold, noted: bool) -> tuple[str, ...]:
@@ -380,7 +386,7 @@ def _plateau(report: ValidationReport) -> str:
     rows = [
         ("Best set", f"{_set(report, one.best)}: {best['value']:.2f}"),
         (
-            f"Neighbours within {one.fraction:.0%} of it",
+            f"Neighbours that reach {one.fraction:.0%} of it",
             f"{within} of {int(best['neighbours'])}",
         ),
         (
@@ -426,7 +432,7 @@ def _shown(report: ValidationReport) -> str:
         for caption, content in report.pictures.items()
     )
     ask = f"<p class=ask>{escape(EXPLAINED['pictures'])}</p>"
-    return section(SECTIONS["pictures"], ask + figures)
+    return section(SECTIONS["pictures"], f"{ask}<div class=shown>{figures}</div>")
 
 
 def frame_table(frame: pd.DataFrame) -> str:

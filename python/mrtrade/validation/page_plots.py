@@ -111,13 +111,16 @@ def _costs(axes: Axes, found: CostSensitivity) -> None:
     axes.axvline(2.0, color=GREEN, linewidth=1.0, linestyle="--")
     if np.isfinite(found.break_even) and found.break_even <= 1.3 * x.max():
         axes.axvline(found.break_even, color=RED, linewidth=1.2)
+        left = found.break_even > 0.6 * x.max()
         axes.annotate(
-            f" breaks even at {found.break_even:.2f}x",
+            f"breaks even at {found.break_even:.2f}x",
             (found.break_even, 0.02),
             xycoords=("data", "axes fraction"),
+            xytext=(-4.0 if left else 4.0, 0.0),
+            textcoords="offset points",
             fontsize=8,
             color=RED,
-            ha="right" if found.break_even > 0.6 * x.max() else "left",
+            ha="right" if left else "left",
         )
     axes.set_xticks(x, [f"{one:g}x" for one in x])
     axes.set_title("Annual Sharpe ratio by multiple of the costs")
@@ -140,7 +143,7 @@ def _regimes(axes: Axes, found: Regimes) -> None:
         error_kw={"ecolor": GREY, "capsize": 4},
     )
     for i in place[~known]:
-        axes.annotate("not judged", (i, 0.0), ha="center", va="bottom", fontsize=8)
+        axes.annotate("not judged", (i, 0.0), ha="center", va="top", fontsize=8)
     axes.axhline(0.0, color=GREY, linewidth=0.8)
     axes.axhline(0.5, color=GREEN, linewidth=1.0, linestyle="--")
     names = [f"{row['regime']} ({row['share']:.0%})" for row in table.to_dict("records")]

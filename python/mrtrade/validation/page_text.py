@@ -30,8 +30,9 @@ EXPLAINED = {
     "best one was luck.",
     "noise": "The same procedure was run on data that hold nothing. Each GO there is a false "
     "alarm.",
-    "pictures": "What moves the model's forecast, and which way. It says what the model uses, not "
-    "what moves the market.",
+    "pictures": "What moves the model's forecast, and which way, by SHAP values: parts of a "
+    "forecast that add up to it. Of each fold's own model, on days that it had not seen. It says "
+    "what the model uses, not what moves the market.",
 }
 
 GLOSSARY = {

@@ -70,7 +70,7 @@ class Plateau:
         if self.edges:
             note += ("; " if note else "") + f"at the edge of the grid in {', '.join(self.edges)}"
         return judge(
-            f"Neighbours of the best set within {self.fraction:.0%} of it",
+            f"Neighbours of the best set that reach {self.fraction:.0%} of it",
             100.0 * row["within"],
             ">=",
             100.0 * threshold,

@@ -11,6 +11,9 @@ are left out. All that is chosen, the threshold too, is chosen on the training p
 `MIN_ENTRIES` times in training, and else where it is in the strongest quarter: such trades cannot
 pay, but show what the forecast is worth before costs. It is held for the horizon, or until the
 forecast has turned.
+
+**Trials.** Every configuration that was traded on a symbol is one more chance for luck; with a
+ledger they are counted, and the criteria ask for more the more there are.
 """
 
 from __future__ import annotations
@@ -18,17 +21,18 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from mrtrade.backtest.metrics import sharpe
 from mrtrade.clock import from_ns, to_ns
 from mrtrade.errors import StoreError
 from mrtrade.validation.criteria import Verdict
-from mrtrade.validation.poc_criteria import judge_evidence, judge_query, not_judged
+from mrtrade.validation.poc_criteria import Evidence, judge_evidence, judge_query, not_judged
 from mrtrade.validation.poc_replay import Traded
 from mrtrade.validation.poc_stage import (
     MICRO,
@@ -43,6 +47,7 @@ from mrtrade.validation.poc_stage import (
 if TYPE_CHECKING:
     from mrtrade.data.store import Store
     from mrtrade.ml.forecaster import Forecaster
+    from mrtrade.ml.trials import TrialLedger
 
 Floats = npt.NDArray[np.float64]
 Told = Callable[[str], None]
@@ -61,8 +66,9 @@ class Poc:
         ``share`` (of all), ``direction`` (rank correlation of value and contribution); largest
         first. Empty where no model was trained.
     money : DataFrame
-        By model (``all features``, ``prices only``): ``entries``, and in bps of capital ``gross,
-        slippage, spread, fees, net``. Empty likewise.
+        By model (``all features``, ``prices only``): ``entries``, ``turnover`` (notional of the
+        fills, multiples of capital), and in bps of capital ``gross, slippage, spread, fees,
+        funding, net``. Empty likewise.
     """
 
     verdict: Verdict
@@ -71,7 +77,12 @@ class Poc:
 
 
 def prove(
-    store: Store, settings: PocSettings, tell: Told = lambda what: None, *, threads: int = 1
+    store: Store,
+    settings: PocSettings,
+    tell: Told = lambda what: None,
+    *,
+    threads: int = 1,
+    ledger: TrialLedger | None = None,
 ) -> Poc:
     """Judge one symbol of a store.
 
@@ -83,6 +94,9 @@ def prove(
         Told what is being done.
     threads : int
         Of training; the verdict does not depend on it.
+    ledger : TrialLedger, optional
+        Where what is traded is counted as a trial, under ``gate 0 EXCHANGE SYMBOL``; without one
+        it is taken for the only one.
 
     Raises
     ------
@@ -104,7 +118,11 @@ def prove(
     tell("replaying the test with orders")
     traded = stage.trade(models)
     tell("judging")
-    criteria = (*judge_evidence(stage.evidence(models[WITH], traded)), query)
+    evidence = stage.evidence(models[WITH], traded)
+    if ledger is not None:
+        evidence = replace(evidence, trials=_count(ledger, stage, evidence))
+        about |= {"trials": evidence.trials, "ledger": str(ledger.path)}
+    criteria = (*judge_evidence(evidence), query)
     features = _features(models[WITH], stage.X_test)
     money = _money(traded, stage.capital)
     about |= {
@@ -114,6 +132,21 @@ def prove(
         "trees": {name: model.metrics["rounds"] for name, model in models.items()},
     }
     return Poc(Verdict(subject, criteria, about), features, money)
+
+
+def _count(ledger: TrialLedger, stage: Stage, found: Evidence) -> int:
+    """Record the trial, and return how many there are of its symbol."""
+    study = f"gate 0 {stage.terms.exchange} {stage.terms.symbol}"
+    ledger.record(
+        "poc",
+        asdict(stage.settings) | {"fees": [stage.terms.maker_fee, stage.terms.taker_fee]},
+        study=study,
+        data=stage.fingerprint,
+        sharpe=sharpe(found.gross - found.cost - found.funding),
+        n_periods=len(found.gross),
+        period=found.block_ns,
+    )
+    return ledger.count(study)
 
 
 def _features(model: Forecaster | None = None, X: pd.DataFrame | None = None) -> pd.DataFrame:
@@ -132,7 +165,7 @@ def _features(model: Forecaster | None = None, X: pd.DataFrame | None = None) ->
 def _money(traded: Mapping[str, Traded], capital: float = 1.0) -> pd.DataFrame:
     """Return where the money went, bps of capital, by model."""
     rows = {
-        name: {"entries": one.entries}
+        name: {"entries": one.entries, "turnover": one.turnover}
         | {step.lower(): 1e4 * amount / capital for step, amount in one.waterfall.steps()}
         for name, one in traded.items()
     }

@@ -5,10 +5,11 @@ annual one is sqrt(blocks a year) times it, and is not made of less than `MIN_SP
 `MIN_BLOCKS`: a minute says nothing of a year.
 
 What is too short to be measured is not judged. What was measured and is not above its threshold
-fails. What is above it, but by less than `SURE` standard errors, is not judged either: luck would
-do. Standard errors: of a Sharpe ratio Lo's (2002), of the difference of two on the same blocks
-Memmel's (2003), of a mean the usual one, of a correlation that of `mrtrade.features.correlations`,
-for which returns overlap.
+fails. What is above it, but by less than luck gives in `LUCK` of cases, is not judged either. The
+best of N configurations has N chances: each is held to `LUCK` / N (Bonferroni), so 1.64 standard
+errors for a first one, 2.58 for the tenth. Standard errors: of a Sharpe ratio Lo's (2002), of the
+difference of two on the same blocks Memmel's (2003), of a mean the usual one, of a correlation that
+of `mrtrade.features.correlations`, for which returns overlap.
 
 References
 ----------
@@ -20,6 +21,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
@@ -43,8 +45,8 @@ MIN_SPAN_NS = NS_PER_DAY
 MIN_ROUNDS = 30
 """Fewest round trips that profits are judged by."""
 
-SURE = 1.645
-"""Standard errors: 95 %, one-sided."""
+LUCK = 0.05
+"""Chance that one of all trials is above a threshold by so much, where its truth is just there."""
 
 YEAR_NS = 365 * NS_PER_DAY
 
@@ -66,6 +68,8 @@ class Evidence:
         Positions that the model with all features took.
     block_ns, span_ns : int
         Length of a block, and of the test.
+    trials : int
+        Configurations tried on the symbol, this one among them.
     """
 
     ic: float
@@ -77,6 +81,7 @@ class Evidence:
     entries: int
     block_ns: int
     span_ns: int
+    trials: int = 1
 
     def why_not(self, *, annual: bool) -> str:
         """Return why it is too short to be judged, or an empty text."""
@@ -85,6 +90,14 @@ class Evidence:
         if annual and self.span_ns < MIN_SPAN_NS:
             return f"a test of {spell(self.span_ns)} is too short to be annualised"
         return ""
+
+    def by_luck(self, value: float, se: float, threshold: float) -> str:
+        """Return that a number is not surely above its threshold, if it is above; else nothing."""
+        sure = NormalDist().inv_cdf(1.0 - LUCK / self.trials)
+        if value <= threshold or value - sure * se > threshold:
+            return ""
+        who = "luck" if self.trials == 1 else f"the luckiest of {self.trials} trials"
+        return f"above it by less than {sure:.2f} standard errors: {who} would be"
 
 
 def judge_evidence(found: Evidence) -> list[Criterion]:
@@ -115,6 +128,8 @@ BEFORE_COSTS = "Sharpe before costs, annual"
 DOUBLED = "profit at 2x costs, bps of capital"
 MICRO_GAIN = "Sharpe that book and flow add"
 
+NO_PROFIT = "no profit and no loss before costs"
+
 NAMES = {IC: CORRELATION, BEFORE_COSTS: SHARPE, DOUBLED: 0.0, MICRO_GAIN: GAIN}
 
 
@@ -134,21 +149,21 @@ def _of_correlation(found: Evidence) -> Criterion:
     if math.isnan(found.ic):
         return judge(IC, None, ">", CORRELATION, reason="the model forecasts one number only")
     note = f"standard error {found.ic_se:.3f}"
-    why = why or _by_luck(found.ic, found.ic_se, CORRELATION)
+    why = why or found.by_luck(found.ic, found.ic_se, CORRELATION)
     return judge(IC, found.ic, ">", CORRELATION, note, reason=why)
 
 
 def _of_sharpe(found: Evidence) -> Criterion:
     ratio = sharpe(found.gross)
     if math.isnan(ratio):
-        return judge(BEFORE_COSTS, None, ">", SHARPE, reason="nothing was traded")
+        return judge(BEFORE_COSTS, None, ">", SHARPE, reason=NO_PROFIT)
     se = sharpe_se(ratio, len(found.gross))
     note = f"{ratio:+.3f} in {spell(found.block_ns)}, standard error {se:.3f}"
     if why := found.why_not(annual=True):
         return judge(BEFORE_COSTS, None, ">", SHARPE, note, reason=why)
     year = math.sqrt(YEAR_NS / found.block_ns)
     note = f"standard error {year * se:.1f}; {note}"
-    why = _by_luck(year * ratio, year * se, SHARPE)
+    why = found.by_luck(year * ratio, year * se, SHARPE)
     return judge(BEFORE_COSTS, year * ratio, ">", SHARPE, note, reason=why)
 
 
@@ -163,26 +178,19 @@ def _of_doubled_costs(found: Evidence) -> Criterion:
     why = found.why_not(annual=False)
     if not why and found.entries < MIN_ROUNDS:
         why = f"{found.entries} round trips, {MIN_ROUNDS} are needed"
-    return judge(DOUBLED, total, ">", 0.0, note, reason=why or _by_luck(total, se, 0.0))
+    return judge(DOUBLED, total, ">", 0.0, note, reason=why or found.by_luck(total, se, 0.0))
 
 
 def _of_microstructure(found: Evidence) -> Criterion:
     with_it, without = sharpe(found.gross), sharpe(found.plain)
     if math.isnan(with_it) or math.isnan(without):
         which = "without book and flow" if math.isnan(without) else "with them"
-        return judge(MICRO_GAIN, None, ">=", GAIN, reason=f"nothing was traded {which}")
+        return judge(MICRO_GAIN, None, ">=", GAIN, reason=f"{NO_PROFIT} {which}")
     gain, se = with_it - without, difference_se(found.gross, found.plain)
     note = f"{with_it:+.3f} against {without:+.3f} in {spell(found.block_ns)}"
     if why := found.why_not(annual=True):
         return judge(MICRO_GAIN, None, ">=", GAIN, note, reason=why)
     year = math.sqrt(YEAR_NS / found.block_ns)
     note = f"standard error {year * se:.1f}; {note}"
-    why = _by_luck(year * gain, year * se, GAIN)
+    why = found.by_luck(year * gain, year * se, GAIN)
     return judge(MICRO_GAIN, year * gain, ">=", GAIN, note, reason=why)
-
-
-def _by_luck(value: float, se: float, threshold: float) -> str:
-    """Return that a number is not surely above its threshold, if it is above it; else nothing."""
-    if value > threshold and not value - SURE * se > threshold:
-        return f"above it by less than {SURE:g} standard errors: luck would do"
-    return ""

@@ -39,6 +39,8 @@ class Traded:
         the test's bars but the first, at whose end the first decision is made.
     entries : int
         Times a position was taken.
+    turnover : float
+        Notional of the fills, multiples of capital: of a thin book an order takes what is there.
     waterfall : Waterfall
         Settlement currency.
     """
@@ -47,6 +49,7 @@ class Traded:
     cost: Floats
     funding: Floats
     entries: int
+    turnover: float
     waterfall: Waterfall
 
 
@@ -80,7 +83,9 @@ def trade(scene: Scene, forecast: Floats, strategy: Forecast) -> Traded:
         raise RunError("bars do not add up to the run", value=made, expected=f"{total.net}")
     side = np.sign(targets["target"].to_numpy(np.float64))
     entries = int(np.sum((side != 0.0) & (np.r_[0.0, side[:-1]] != side)))
-    return Traded(gross / capital, cost / capital, funding / capital, entries, total)
+    notional = fills["quantity"] * contract.notional(fills["price"])
+    turnover = math.fsum(notional.to_numpy(np.float64)) / capital
+    return Traded(gross / capital, cost / capital, funding / capital, entries, turnover, total)
 
 
 def by_bar(fills: pd.DataFrame, scene: Scene, mid: Floats) -> tuple[Floats, Floats]:

@@ -70,6 +70,8 @@ class PocSettings:
     mode : str
         How orders are sent: ``aggressive`` or ``passive``.
     seed : int
+    maker_fee_bps, taker_fee_bps : float, optional
+        Those of the account; needed where the fees of the exchange are not known.
     """
 
     exchange: str
@@ -81,12 +83,19 @@ class PocSettings:
     capital: float = 10_000.0
     mode: str = "aggressive"
     seed: int = 0
+    maker_fee_bps: float | None = None
+    taker_fee_bps: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("days", "horizon"):
             if getattr(self, name) < 1:
                 raise ConfigError("too few", key=name, value=getattr(self, name), expected=">= 1")
         duration_ns(self.bar)
+
+    def fees(self) -> dict[str, Any]:
+        """Return the fees that are given, fractions of the notional."""
+        given = {"maker_fee": self.maker_fee_bps, "taker_fee": self.taker_fee_bps}
+        return {name: 1e-4 * bps for name, bps in given.items() if bps is not None}
 
 
 class Stage:
@@ -106,7 +115,7 @@ class Stage:
         from mrtrade.ml.labels import forward_return
 
         self.store, self.settings, self.threads = store, settings, threads
-        self.terms = find_instrument(store, *place)
+        self.terms = find_instrument(store, *place, **settings.fees())
         self.span = (
             days[0] if settings.start is None else settings.start,
             day_after(days[-1]),
@@ -302,9 +311,9 @@ def _strategy(entry_bps: float, horizon_s: float) -> Forecast:
 
 
 def _blocks(values: Floats, length: int) -> Floats:
-    """Return sums of so many consecutive values; what is left over at the end is left out."""
-    count = len(values) // length
-    return np.asarray(values[: count * length].reshape(count, length).sum(axis=1))
+    """Return sums of so many consecutive values; the last one takes what is left over."""
+    starts = length * np.arange(max(len(values) // length, 1))
+    return np.asarray(np.add.reduceat(values, starts), dtype=np.float64)
 
 
 def day_after(day: str) -> str:

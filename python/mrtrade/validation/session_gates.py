@@ -216,7 +216,7 @@ def _slippage(session: Session, backtest: Expectation) -> Criterion:
     if expected >= SMALL_BPS:
         ratio = met / expected
         return judge(
-            "Slippage by the backtest's",
+            "Slippage, multiple of the backtest's",
             None if reason else ratio,
             "<=",
             SLIPPAGE_RATIO,
@@ -246,7 +246,13 @@ def _fill_rate(session: Session, backtest: Expectation) -> Criterion:
         ratio = met / expected
     note = "" if reason else f"{100.0 * met:.1f}% against {100.0 * expected:.1f}%"
     return judge(
-        "Fill rate by the backtest's", ratio, ">=", FILL_RATIO, note, reason=reason, unit="x"
+        "Fill rate, multiple of the backtest's",
+        ratio,
+        ">=",
+        FILL_RATIO,
+        note,
+        reason=reason,
+        unit="x",
     )
 
 
@@ -298,7 +304,13 @@ def _diagnoses(session: Session, reference: pd.DataFrame, seed: int) -> pd.DataF
 def _halts(session: Session) -> Criterion:
     halts = [one for one in session.incidents if one.kind == "integrity_halt"]
     open_ = [one for one in halts if not one.explained]
-    return judge("Unexplained halts", len(open_), "<=", 0, f"{len(halts)} halts in all")
+    return judge(
+        "Unexplained halts",
+        len(open_),
+        "<=",
+        0,
+        f"{len(halts)} halt{'' if len(halts) == 1 else 's'} in all",
+    )
 
 
 def _uptime(session: Session) -> Criterion:
@@ -318,7 +330,8 @@ def _uptime(session: Session) -> Criterion:
     ]
     down = _covered(holes)
     share = 100.0 * (1.0 - down / (end - start))
-    note = f"{down / NS_PER_SECOND / 3600.0:.1f} hours down, {len(holes)} gaps"
+    gaps = f"{len(holes)} gap{'' if len(holes) == 1 else 's'}"
+    note = f"{down / NS_PER_SECOND / 3600.0:.1f} hours down, {gaps}"
     return judge("Uptime", share, ">=", 100.0 * UPTIME, note, unit="%")
 
 

@@ -279,9 +279,13 @@ def read_manifest(folder: str | Path) -> Manifest:
             "no recorded run", file=path, remedy="name the folder of a paper or live run"
         ) from error
     except ValidationError as error:
-        first = error.errors()[0]
+        faults = error.errors()
+        more = f" (and {len(faults) - 1} more faults)" if len(faults) > 1 else ""
         raise DataError(
-            first["msg"], file=path, key=".".join(map(str, first["loc"])) or None
+            f"{faults[0]['msg']}{more}",
+            file=path,
+            key=".".join(map(str, faults[0]["loc"])) or None,
+            expected="the keys of a recorded run, see docs/gates.md",
         ) from error
     except ValueError as error:
         raise DataError(f"no JSON: {error}", file=path) from error

@@ -56,7 +56,9 @@ Floats = npt.NDArray[np.float64]
 COSTS = ("commission", "spread", "impact", "adverse", "opportunity")
 KIND = "walk-forward"
 RESULT = "result.json"
-FRAMES = ("folds", "frame", "trades", "grid", "importance", "selection", "regime")
+FRAMES = (
+    *("folds", "frame", "trades", "grid", "importance", "contributions", "selection", "regime"),
+)
 
 YEAR = annualisation(DAYS_A_YEAR)
 
@@ -98,6 +100,9 @@ class WalkForwardResult:
         Configurations that this run counted.
     manifest : dict
         What the numbers depend on: settings, data, versions, code.
+    contributions : DataFrame
+        Of features to forecasts out of sample: ``fold, time, feature, value, shap_bps``. Empty
+        without a model, and in a cross-symbol test: its model is that of the other symbol.
     """
 
     label: str
@@ -113,6 +118,7 @@ class WalkForwardResult:
     regime: pd.DataFrame
     trials: int
     manifest: Mapping[str, Any] = field(default_factory=dict)
+    contributions: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
     def daily(self) -> pd.Series[Any]:
@@ -358,7 +364,8 @@ def _result(
         trades=_trades(folds, outcomes),
         grid=pd.concat([one.daily for one in outcomes]).rename(columns=str),
         importance=_importance(folds if modelled else []),
-        selection=_selection(folds if modelled else []),
+        contributions=_of_folds(folds if modelled else [], "contributions"),
+        selection=_of_folds(folds if modelled else [], "selection"),
         regime=pd.concat([fold.regime for fold in folds]).to_frame(),
         trials=len(configurations) + (len(configurations) > 1),
         manifest=manifest,
@@ -386,6 +393,7 @@ def _elsewhere(
         trades=_trades(there, outcomes),
         grid=daily_sums(frame[["net"]]).set_axis(["chosen"], axis=1),
         importance=result.importance,
+        contributions=result.contributions.iloc[:0],
         selection=result.selection,
         regime=pd.concat([fold.regime for fold in there]).to_frame(),
         trials=0,
@@ -449,9 +457,10 @@ def _importance(folds: Sequence[FoldResult]) -> pd.DataFrame:
     return order.reset_index()
 
 
-def _selection(folds: Sequence[FoldResult]) -> pd.DataFrame:
+def _of_folds(folds: Sequence[FoldResult], table: str) -> pd.DataFrame:
+    """Put a table of each fold's model under one another."""
     parts = [
-        fold.model.selection.assign(fold=fold.rows.number)
+        getattr(fold.model, table).assign(fold=fold.rows.number)
         for fold in folds
         if fold.model is not None
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,9 @@ from mrtrade.validation.walk_forward import YEAR, WalkForwardResult
 
 MOST_IMPORTANT = 20
 
+#: Features in the picture of all contributions, those that have one of their own, and dots in each.
+SUMMARISED, DRAWN, DOTS = 15, 6, 2_000
+
 NOTES = (
     "Each fold begins flat and is closed, at its cost, in the last bar of its test span.",
     "What is decided at the end of a bar is filled at the open of the next; costs are those of the "
@@ -30,15 +34,19 @@ def report_of(result: WalkForwardResult, gate: GateOne) -> ValidationReport:
     """Put together what the page shows."""
     frame = result.frame
     before = frame["gross"] - frame["funding"]
+    first, last = frame.index[[0, -1]]
+    pictures = _pictures(result.contributions)
     missing = {
-        "pictures": "no picture was made; see the table of features, if a model was trained",
+        "pictures": "pictures need matplotlib, and model.explain_rows above 0"
+        if len(result.importance)
+        else "no model was trained: the strategy reads no forecast",
         "noise": "no noise control was given",
         "transfers": "no other symbol was tested",
         "plateau": "there was no grid of parameters, or none of its sets traded",
     }
     return ValidationReport(
         title=f"{result.label} on {result.symbol}",
-        subtitle=f"{len(result.folds)} folds, {frame.index[0]} to {frame.index[-1]}",
+        subtitle=f"{len(result.folds)} folds, {first:%Y-%m-%d} to {last:%Y-%m-%d} UTC",
         verdict=gate.verdict,
         equity=frame["net"].cumsum(),
         gross=before.cumsum(),
@@ -54,6 +62,7 @@ def report_of(result: WalkForwardResult, gate: GateOne) -> ValidationReport:
         transfers=gate.transfers,
         plateau=gate.plateau,
         noise=gate.noise,
+        pictures=pictures,
         tables=_tables(result),
         missing=missing,
         notes=NOTES,
@@ -67,7 +76,7 @@ def _fold(result: WalkForwardResult, row: dict[Any, Any]) -> Fold:
     ratio = float(row["net_sharpe"])
     spans = [int(to_ns(row[name])) for name in ("train_begin", "train_end")]
     error = YEAR * sharpe_se(ratio / YEAR, len(net)) if math.isfinite(ratio) else math.nan
-    note = f"configuration {row['chosen']}"
+    note = f"set {row['chosen']}"
     if math.isfinite(row["ic"]):
         note += f"; IC {row['ic']:+.3f}, {row['rounds']} trees"
     return Fold(
@@ -97,5 +106,43 @@ def _tables(result: WalkForwardResult) -> dict[str, pd.DataFrame]:
         sets["Sharpe ratio"] = [YEAR * sharpe(one) for one in columns]
     tables = {"Configurations": sets}
     if len(result.importance):
-        tables["What the model looks at"] = result.importance.head(MOST_IMPORTANT)
+        first = result.importance.head(MOST_IMPORTANT)
+        tables["Features by what they contribute"] = pd.DataFrame(
+            {
+                "feature": first["feature"],
+                "folds that kept it": first["folds"],
+                "share of the gain, %": 100.0 * first["gain"],
+                "mean contribution (SHAP), bps": first["shap_bps"],
+            }
+        )
     return tables
+
+
+def _pictures(contributions: pd.DataFrame) -> dict[str, bytes]:
+    """Draw what the models of all folds made of their test spans: SHAP summary and dependence."""
+    if contributions.empty or find_spec("matplotlib") is None:
+        return {}
+    from mrtrade.ml.explain import Explanation, dependence_picture, summary_picture
+    from mrtrade.ml.thinning import evenly
+
+    size = contributions["shap_bps"].abs().groupby(contributions["feature"], sort=False).sum()
+    names = list(size.sort_values(ascending=False, kind="stable").index[:SUMMARISED])
+    of = contributions[contributions["feature"].isin(names)]
+    wide = of.pivot(index=["fold", "time"], columns="feature", values=["value", "shap_bps"])
+    wide = wide.iloc[evenly(np.arange(len(wide)), DOTS)]
+    # A feature that a fold's model did not keep contributes nothing there.
+    shap = wide["shap_bps"][names].fillna(0.0).to_numpy(np.float64)
+    values = wide["value"][names].to_numpy(np.float32)
+    whole = Explanation(tuple(names), values, shap, np.zeros(len(wide)), "bps")
+    found = {
+        "Every dot is a forecast out of sample. To the right the feature raised it, to the left "
+        "it lowered it; red: its value was high, blue: low.": summary_picture(whole, SUMMARISED)
+    }
+    for name in names[:DRAWN]:
+        one = of[of["feature"] == name]
+        one = one.iloc[evenly(np.arange(len(one)), DOTS)]
+        values, shap = (one[column].to_numpy()[:, None] for column in ("value", "shap_bps"))
+        alone = Explanation((name,), values, shap, np.zeros(len(one)), "bps")
+        caption = f"{name}: across its value, up what it added to the forecast."
+        found[caption] = dependence_picture(alone, name)
+    return found
