@@ -91,6 +91,14 @@ def test_settlements_have_the_last_mid_before_them_for_a_mark(made):
     assert made.funding["rate"].tolist() == pytest.approx([2e-4, 3e-4, 4e-4, 5e-4])
 
 
+def test_a_settlement_before_the_first_price_has_no_mark():
+    raw = candles()
+    raw.loc[:130, ["open", "high", "low", "close"]] = np.nan  # the price is there from 11:00 on
+    made = candle_dataset("X/USDT-PERP", raw, funding=history(), names=["zscore_45"])
+    assert made.funding["mark"].isna().tolist() == [True, False, False, False]
+    assert made.bars["mid"].first_valid_index() == pd.Timestamp("2024-01-01 11:00", tz="UTC")
+
+
 def test_the_spread_is_an_assumption_that_can_be_read(made):
     assert (made.bars["spread_mean_bps"] == OTHER_SPREAD_BPS).all()
     assert (made.features["spread_mean_bps"] == OTHER_SPREAD_BPS).all()

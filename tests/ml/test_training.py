@@ -130,6 +130,8 @@ def test_classes_become_bps():
     chances = forecaster.booster.predict(X.to_numpy(np.float32), num_threads=1)
     mean = labels["return_bps"].mean()
     assert np.allclose(forecast, 10.0 * (chances[:, 2] - chances[:, 0]) - mean, atol=1e-6)
+    gap = labels.assign(return_bps=labels["return_bps"].where(np.arange(3_000) % 7 > 0))
+    assert train(X, gap, params=params).rows == 3_000 * 6 // 7  # a return is part of the label
     with pytest.raises(DataError, match="all labels are the same"):
         train(X, labels.assign(label=1.0), params=params)
 
@@ -152,6 +154,16 @@ def test_what_cannot_be_trained_on_is_an_error():
         train(X.iloc[:50], labels.iloc[:50])
     with pytest.raises(DataError, match="not in order"):
         train(X.iloc[::-1], labels.iloc[::-1])
+    with pytest.raises(DataError, match="no feature to learn from"):
+        train(X[[]], labels, params=PLAIN)
+    for wrong in (0.0, -1.0, np.nan):
+        with pytest.raises(DataError, match=rf"weighed by, was {wrong}; expected numbers"):
+            train(X, labels, weights=np.full(300, wrong))
+    with pytest.raises(DataError, match="weights are not of the same rows"):
+        train(X, labels, weights=np.ones(299))
+    late = labels.assign(label=np.r_[np.zeros(250), np.ones(50)], return_bps=1.0)
+    with pytest.raises(DataError, match="label: a class has no row before the blocks"):
+        train(X, late, params=PLAIN.model_copy(update={"task": "classification"}))
 
 
 def test_the_file_of_settings_shows_the_defaults():
