@@ -182,9 +182,6 @@ def _check(
         raise DataError("weights are not of the same rows", value=len(weights))
     if X.columns.empty:
         raise DataError("there is no feature to learn from", expected="at least one column")
-    if not X.columns.is_unique:
-        twice = X.columns[X.columns.duplicated()][0]
-        raise DataError("a feature is there twice", key=str(twice), remedy="drop one of them")
 
 
 def _learnt(params: ForecastParams) -> list[str]:
