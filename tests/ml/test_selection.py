@@ -6,7 +6,15 @@ from hypothesis import strategies as st
 
 from mrtrade.errors import DataError
 from mrtrade.ml import boruta as rounds
-from mrtrade.ml.boruta import _confirming, _Forest, _sample, _too_few, boruta, shuffled_blocks
+from mrtrade.ml.boruta import (
+    _bins,
+    _confirming,
+    _Forest,
+    _sample,
+    _too_few,
+    boruta,
+    shuffled_blocks,
+)
 from mrtrade.ml.params import SelectionParams
 from mrtrade.ml.selection import _commonest, select_features
 from mrtrade.ml.thinning import thin
@@ -96,6 +104,23 @@ def test_shuffled_blocks_keep_neighbours_together():
     assert 0.9 < (np.diff(order) == 1).mean() < 1.0
 
 
+def test_of_a_label_that_never_moves_nothing_is_hit():
+    found = boruta(np.random.default_rng(0).standard_normal((200, 6)), np.zeros(200), rounds=8)
+    assert found.hits.tolist() == [0] * 6
+    assert set(found.verdicts) == {"rejected"}
+
+
+def test_bins_are_quantiles_of_the_values_that_are_there():
+    x = np.random.default_rng(0).standard_normal((310, 2)).astype(np.float32)
+    x[::31, 0] = np.nan
+    found = _bins(x)
+    for column in range(2):
+        known = np.isfinite(x[:, column])
+        assert np.isnan(found[~known, column]).all()
+        rank = x[known, column].argsort().argsort()
+        assert np.abs(found[known, column] - 31 * rank / known.sum()).max() <= 1.1
+
+
 def test_a_round_takes_whole_blocks_from_anywhere():
     generator = np.random.default_rng(2)
     drawn = [_sample(4_000, 1_000, generator) for _ in range(20)]
@@ -173,7 +198,9 @@ def test_contributions_are_those_to_the_last_rows_of_trees_that_know_the_weights
 def test_of_two_that_say_the_same_the_one_that_says_more_of_the_label_stays():
     X, labels = planted(800)
     X["worse"] = X["f00"] + 0.2 * np.random.default_rng(1).standard_normal(len(X))
+    X["mirrored"] = -X["worse"]
     selection = chosen(X, labels, params=FEW)
+    assert fate(selection, "mirrored")["statistic"] < -0.95
     assert "f00" in selection.names
     assert "f00, which says more" in fate(selection, "worse")["reason"]
     assert fate(selection, "worse")["statistic"] > 0.95
