@@ -6,7 +6,9 @@ from hypothesis import strategies as st
 
 from mrtrade.errors import DataError
 from mrtrade.ml import boruta as rounds
+from mrtrade.ml import selection as selecting
 from mrtrade.ml.boruta import (
+    Boruta,
     _bins,
     _confirming,
     _Forest,
@@ -21,6 +23,7 @@ from mrtrade.ml.thinning import thin
 from tests.ml.planted import planted
 
 FEW = SelectionParams(max_features=6, min_features=1)
+FULL = SelectionParams(max_features=8, min_features=8)
 
 
 def chosen(X, labels, **about):
@@ -168,6 +171,19 @@ def test_missing_and_constant_features_are_dropped_in_any_unit():
     }
 
 
+def test_confirmed_come_before_open_and_open_before_rejected_whatever_they_contribute(monkeypatch):
+    X, labels = planted(300, 8)
+    said = ["rejected", *["tentative"] * 6, "confirmed"]  # f00 contributes much, f07 too
+    said[3] = "rejected"
+    found = Boruta(tuple(said), np.zeros(8, np.int64), np.ones(8, np.int64))
+    monkeypatch.setattr(selecting, "boruta", lambda *_, **__: found)
+    selection = chosen(X, labels, params=FEW.model_copy(update={"max_features": 8}))
+    assert selection.names[0] == "f07"
+    assert set(selection.names[1:]) == {"f01", "f02", "f04", "f05", "f06"}
+    assert set(chosen(X, labels, params=FULL).names[-2:]) == {"f00", "f03"}
+    assert "kept to have 8" in fate(chosen(X, labels, params=FULL), "f00")["reason"]
+
+
 def test_a_value_that_is_missing_is_one_value_too():
     nan = np.nan
     x = np.array([[nan, 1.0, 3.0], [nan, 1.0, 2.0], [nan, 2.0, 1.0], [1.0, nan, nan]], np.float32)
@@ -197,13 +213,13 @@ def test_contributions_are_those_to_the_last_rows_of_trees_that_know_the_weights
 
 def test_of_two_that_say_the_same_the_one_that_says_more_of_the_label_stays():
     X, labels = planted(800)
-    X["worse"] = X["f00"] + 0.2 * np.random.default_rng(1).standard_normal(len(X))
-    X["mirrored"] = -X["worse"]
+    X["a_worse"] = X["f00"] + 0.2 * np.random.default_rng(1).standard_normal(len(X))
+    X["mirrored"] = -X["a_worse"]
     selection = chosen(X, labels, params=FEW)
     assert fate(selection, "mirrored")["statistic"] < -0.95
     assert "f00" in selection.names
-    assert "f00, which says more" in fate(selection, "worse")["reason"]
-    assert fate(selection, "worse")["statistic"] > 0.95
+    assert "f00, which says more" in fate(selection, "a_worse")["reason"]
+    assert fate(selection, "a_worse")["statistic"] > 0.95
 
 
 def test_every_feature_has_a_reason_and_the_order_of_columns_plays_no_part():
