@@ -92,6 +92,34 @@ def test_settlements_have_the_last_mid_before_them_for_a_mark(made):
     assert made.funding["rate"].tolist() == pytest.approx([2e-4, 3e-4, 4e-4, 5e-4])
 
 
+def test_a_settlement_before_the_first_price_has_no_mark():
+    raw = candles()
+    raw.loc[:130, ["open", "high", "low", "close"]] = np.nan  # the price is there from 11:00 on
+    made = candle_dataset("X/USDT-PERP", raw, funding=history(), names=["zscore_45"])
+    assert made.funding["mark"].isna().tolist() == [True, False, False, False]
+    assert made.bars["mid"].first_valid_index() == pd.Timestamp("2024-01-01 11:00", tz="UTC")
+
+
+def test_a_settlement_as_a_bar_ends_is_at_its_price_and_not_of_the_first_bar():
+    exact = history().assign(funding_time=lambda one: one["funding_time"] - 3_000_000)
+    begin = "2024-01-01 08:00"
+    made = candle_dataset("X/USDT-PERP", candles(), funding=exact, names=["zscore_45"], start=begin)
+    assert made.bars.index[0] == pd.Timestamp(begin, tz="UTC")
+    assert str(made.funding["time"].iloc[0]) == "2024-01-01 16:00:00+00:00"
+    assert made.funding["mark"].iloc[0] == made.bars["mid"][made.funding["time"].iloc[0]]
+
+
+def test_until_a_time_nothing_of_it_or_later_is_there(made):
+    end = to_ns(made.funding["time"])[1]
+    cut = made.until(end)
+    assert len(cut.funding) == 1
+    rows = int((to_ns(made.bars.index) < end).sum())
+    assert [len(cut.bars), len(cut.features), len(cut.second)] == [rows] * 3
+    bar = to_ns(made.bars.index)[100]
+    assert len(made.until(bar).bars) == 100
+    assert len(made.until(bar + 1).bars) == 101
+
+
 def test_the_spread_is_an_assumption_that_can_be_read(made):
     assert (made.bars["spread_mean_bps"] == OTHER_SPREAD_BPS).all()
     assert (made.features["spread_mean_bps"] == OTHER_SPREAD_BPS).all()

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from mrtrade.errors import ConfigError, DataError, RunError
+from mrtrade.ml import models
 from mrtrade.ml.models import (
     FILES,
     MOVES,
@@ -56,6 +57,16 @@ def test_the_same_model_is_the_same_folder(made, tmp_path):
     assert save(other, tmp_path).id != first.id
     assert {model.id for model in list_models(tmp_path)} == {first.id, save(other, tmp_path).id}
     assert not [one for one in tmp_path.iterdir() if one.name.startswith(".saving")]
+    elsewhere = replace(one, about=one.about | {"fingerprint": "cd34"})
+    assert save(elsewhere, tmp_path).id != first.id
+
+
+def test_models_are_listed_newest_first(made, tmp_path, monkeypatch):
+    for day, one in zip((2, 3, 1), (*made[1], replace(made[1][0], seed=9)), strict=True):
+        monkeypatch.setattr(models, "_now", lambda day=day: f"2024-01-0{day}T00:00:00+00:00")
+        save(one, tmp_path)
+    assert [model.manifest["created"][9] for model in list_models(tmp_path)] == ["3", "2", "1"]
+    assert list_models(tmp_path / "none") == []
 
 
 @pytest.mark.parametrize(
@@ -122,8 +133,9 @@ def test_the_history_is_appended_to(made, tmp_path):
         "ann",
         "a month of use",
     )
-    with pytest.raises(ConfigError, match="who made it, and why"):
-        promote(folder, "paper", who="ann", why=" ")
+    for lacking in ({"who": "ann", "why": " "}, {"who": "", "why": "so"}):
+        with pytest.raises(ConfigError, match="who made it, and why"):
+            promote(folder, "paper", **lacking)
 
 
 def test_a_move_that_cannot_be_written_is_none(made, tmp_path, monkeypatch):

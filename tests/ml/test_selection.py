@@ -5,13 +5,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mrtrade.errors import DataError
-from mrtrade.ml.boruta import _confirming, _too_few, boruta, shuffled_blocks
+from mrtrade.ml import boruta as rounds
+from mrtrade.ml import selection as selecting
+from mrtrade.ml.boruta import (
+    Boruta,
+    _bins,
+    _confirming,
+    _Forest,
+    _sample,
+    _too_few,
+    boruta,
+    shuffled_blocks,
+)
 from mrtrade.ml.params import SelectionParams
-from mrtrade.ml.selection import select_features
+from mrtrade.ml.selection import _commonest, select_features
 from mrtrade.ml.thinning import thin
 from tests.ml.planted import planted
 
 FEW = SelectionParams(max_features=6, min_features=1)
+FULL = SelectionParams(max_features=8, min_features=8)
 
 
 def chosen(X, labels, **about):
@@ -95,14 +107,63 @@ def test_shuffled_blocks_keep_neighbours_together():
     assert 0.9 < (np.diff(order) == 1).mean() < 1.0
 
 
+def test_of_a_label_that_never_moves_nothing_is_hit():
+    found = boruta(np.random.default_rng(0).standard_normal((200, 6)), np.zeros(200), rounds=8)
+    assert found.hits.tolist() == [0] * 6
+    assert set(found.verdicts) == {"rejected"}
+
+
+def test_bins_are_quantiles_of_the_values_that_are_there():
+    x = np.random.default_rng(0).standard_normal((310, 2)).astype(np.float32)
+    x[::31, 0] = np.nan
+    found = _bins(x)
+    for column in range(2):
+        known = np.isfinite(x[:, column])
+        assert np.isnan(found[~known, column]).all()
+        rank = x[known, column].argsort().argsort()
+        assert np.abs(found[known, column] - 31 * rank / known.sum()).max() <= 1.1
+
+
+def test_a_round_takes_whole_blocks_from_anywhere():
+    generator = np.random.default_rng(2)
+    drawn = [_sample(4_000, 1_000, generator) for _ in range(20)]
+    for rows in drawn:
+        assert len(rows) == len(set(rows)) == 1_000
+        assert 0.95 < (np.diff(rows) == 1).mean() < 1.0
+    assert len(np.unique(np.concatenate(drawn))) > 3_900
+    assert _sample(1_000, 1_000, generator).tolist() == list(range(1_000))
+
+
+def test_shadows_are_as_many_as_features_were_offered_and_shuffled_in_blocks(monkeypatch):
+    forest, generator = _Forest(1), np.random.default_rng(0)
+    for offered, shadows in ((80, 50), (20, 20), (3, 5)):
+        found = forest._shadowed(np.array([0, 2]), offered, generator)
+        assert len(found) == shadows
+        assert set(found) <= set(range(offered))
+        assert found[:2].tolist() == [0, 2]
+    every = np.arange(60)
+    assert forest._shadowed(every, 60, generator).tolist() == every.tolist()
+
+    lengths = []
+    real = shuffled_blocks
+    monkeypatch.setattr(rounds, "shuffled_blocks", lambda n, g: lengths.append(n) or real(n, g))
+    x = generator.standard_normal((200, 7)).astype(np.float32)
+    gains, best = forest.round(x, np.arange(7), x[:, 1].astype(np.float64), generator)
+    assert lengths == [200] * 7
+    assert gains.argmax() == 1
+    assert gains[1] > best > 0.0
+
+
 def test_missing_and_constant_features_are_dropped_in_any_unit():
     X, labels = planted(600)
     X["gone"] = np.where(np.arange(600) < 300, np.nan, X["f00"])
+    X["some"] = np.where(np.arange(600) < 180, np.nan, X["f01"])  # just as much as may be
     X["still"] = 5e9
     X["tiny"] = X["f00"] ** 3 * 1e-12  # says what f00 says, in a small unit
     selection = chosen(X, labels, params=FEW)
     assert fate(selection, "gone")["step"] == "missing"
     assert fate(selection, "gone")["statistic"] == 0.5
+    assert fate(selection, "some")["step"] != "missing"
     assert fate(selection, "still")["step"] == "constant"
     assert {fate(selection, "tiny")["step"], fate(selection, "f00")["step"]} == {
         "correlation",
@@ -110,13 +171,55 @@ def test_missing_and_constant_features_are_dropped_in_any_unit():
     }
 
 
+def test_confirmed_come_before_open_and_open_before_rejected_whatever_they_contribute(monkeypatch):
+    X, labels = planted(300, 8)
+    said = ["rejected", *["tentative"] * 6, "confirmed"]  # f00 contributes much, f07 too
+    said[3] = "rejected"
+    found = Boruta(tuple(said), np.zeros(8, np.int64), np.ones(8, np.int64))
+    monkeypatch.setattr(selecting, "boruta", lambda *_, **__: found)
+    selection = chosen(X, labels, params=FEW.model_copy(update={"max_features": 8}))
+    assert selection.names[0] == "f07"
+    assert set(selection.names[1:]) == {"f01", "f02", "f04", "f05", "f06"}
+    assert set(chosen(X, labels, params=FULL).names[-2:]) == {"f00", "f03"}
+    assert "kept to have 8" in fate(chosen(X, labels, params=FULL), "f00")["reason"]
+
+
+def test_a_value_that_is_missing_is_one_value_too():
+    nan = np.nan
+    x = np.array([[nan, 1.0, 3.0], [nan, 1.0, 2.0], [nan, 2.0, 1.0], [1.0, nan, nan]], np.float32)
+    assert _commonest(x).tolist() == [3, 2, 1]
+
+
+def test_rows_are_thinned_until_no_labels_overlap():
+    X, labels = planted(600, 8, horizon=3)
+    params = FEW.model_copy(update={"boruta_rounds": 0})
+    assert chosen(X, labels, params=params).rows == 200
+    few = params.model_copy(update={"max_rows": 100})
+    assert chosen(X, labels, params=few).rows == 100
+
+
+def test_contributions_are_those_to_the_last_rows_of_trees_that_know_the_weights():
+    X, labels = planted(800, 8)
+    params = FEW.model_copy(update={"boruta_rounds": 0})
+    before = fate(chosen(X, labels, params=params), "f00")["shap"]
+    still = X.assign(f00=X["f00"].where(np.arange(800) < 600, 0.0))
+    assert fate(chosen(still, labels, params=params), "f00")["shap"] < 0.3 * before
+
+    labels["label_bps"] = np.where(np.arange(800) % 2, X["f01"], X["f02"])
+    weights = (np.arange(800) % 2).astype(float)
+    found = chosen(X, labels, weights=weights, params=params)
+    assert fate(found, "f01")["shap"] > 5.0 * fate(found, "f02")["shap"]
+
+
 def test_of_two_that_say_the_same_the_one_that_says_more_of_the_label_stays():
     X, labels = planted(800)
-    X["worse"] = X["f00"] + 0.2 * np.random.default_rng(1).standard_normal(len(X))
+    X["a_worse"] = X["f00"] + 0.2 * np.random.default_rng(1).standard_normal(len(X))
+    X["mirrored"] = -X["a_worse"]
     selection = chosen(X, labels, params=FEW)
+    assert fate(selection, "mirrored")["statistic"] < -0.95
     assert "f00" in selection.names
-    assert "f00, which says more" in fate(selection, "worse")["reason"]
-    assert fate(selection, "worse")["statistic"] > 0.95
+    assert "f00, which says more" in fate(selection, "a_worse")["reason"]
+    assert fate(selection, "a_worse")["statistic"] > 0.95
 
 
 def test_every_feature_has_a_reason_and_the_order_of_columns_plays_no_part():
@@ -156,3 +259,5 @@ def test_the_selector_is_an_estimator():
     X, labels = planted(2_000, seed=1)
     selector = FeatureSelector(max_features=3, min_features=1).fit(X, labels["label_bps"])
     assert list(selector.get_feature_names_out()) == ["f00", "f03", "f07"]
+    selector.set_params(horizon=5, boruta_rounds=0).fit(X, labels["label_bps"])
+    assert selector.selection_.rows == 400

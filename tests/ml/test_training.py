@@ -1,12 +1,15 @@
 import pickle
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from mrtrade.errors import ConfigError, DataError
+from mrtrade.ml.forecaster import distribution_of
 from mrtrade.ml.params import ForecastParams, MlConfig, SelectionParams, load_ml_config
-from mrtrade.ml.training import _folds, train
+from mrtrade.ml.training import _folds, _log_loss, _squared_error, train
+from mrtrade.ml.weights import average_uniqueness
 from tests.ml.planted import STEP_NS, planted
 
 PARAMS = ForecastParams(selection=SelectionParams(max_features=5, min_features=1))
@@ -28,6 +31,33 @@ def test_it_learns_what_was_planted(told):
     assert forecaster.metrics["rank_ic"] > 0.5
     assert forecaster.importance().sum() == pytest.approx(1.0)
     assert set(forecaster.importance().index[:3]) == {"f00", "f03", "f07"}
+
+
+def test_the_model_has_the_trees_that_the_blocks_asked_for(told):
+    _, labels, forecaster = told
+    assert forecaster.booster.num_trees() == forecaster.metrics["rounds"] < 300
+    assert forecaster.span_ns == (labels["start_ns"].iloc[0], labels["end_ns"].iloc[-1])
+
+
+def test_rows_are_thinned_and_weighted_by_their_uniqueness():
+    X, labels = planted(600, horizon=6)
+    few = PLAIN.model_copy(update={"rows_per_label": 2, "holdout": 0.0, "max_rounds": 5})
+    assert train(X, labels, params=few).rows == 200
+    assert train(X, labels, params=few.model_copy(update={"max_rows": 150})).rows == 150
+
+    every = few.model_copy(update={"rows_per_label": 10})
+    short = labels.assign(end_ns=labels["start_ns"] + STEP_NS)
+    labels["end_ns"] += STEP_NS * (np.arange(600) % 3)
+    unique = average_uniqueness(labels["start_ns"], labels["end_ns"])
+    weighted = train(X, short, params=every, weights=unique).model
+    assert train(X, labels, params=every).model == weighted
+    assert train(X, short, params=every).model != weighted
+
+
+def test_losses_are_weighted():
+    data = SimpleNamespace(get_label=lambda: np.zeros(2), get_weight=lambda: np.array([3.0, 1.0]))
+    assert _squared_error(np.array([1.0, 3.0]), data)[1] == 3.0
+    assert _log_loss(np.array([[1.0, 0.0], [0.5, 0.5]]), data)[1] == pytest.approx(np.log(2) / 4)
 
 
 def test_of_noise_it_says_next_to_nothing():
@@ -109,6 +139,22 @@ def test_the_training_distribution_is_that_of_the_rows(told):
     assert np.allclose(told_of["shares"], 0.1, atol=0.01)
 
 
+def test_the_bins_of_a_distribution_by_hand():
+    values = np.array([[0.0, 5.0, n, np.nan] for n in range(9)] + [[1.0, 5.0, 9.0, np.nan]])
+    found = distribution_of(values.astype(np.float32), ["flag", "still", "even", "none"])
+    assert (found["flag"]["edges"], found["flag"]["shares"]) == ([0.0], [0.9, 0.1])
+    assert (found["still"]["edges"], found["still"]["shares"]) == ([], [1.0])
+    edges, shares = found["even"]["edges"], found["even"]["shares"]
+    below = [sum(edge < value for edge in edges) for value in range(10)]
+    assert shares == pytest.approx(np.bincount(below) / 10)
+    assert (len(edges), max(shares)) == (len(shares) - 1, 0.2)
+    assert (found["none"]["missing"], found["none"]["mean"], found["none"]["shares"]) == (
+        1,
+        None,
+        [],
+    )
+
+
 def test_forecasts_have_no_mean_unless_they_are_asked_for_it():
     X, labels = planted(1_500)
     labels["label_bps"] += 50.0
@@ -130,6 +176,8 @@ def test_classes_become_bps():
     chances = forecaster.booster.predict(X.to_numpy(np.float32), num_threads=1)
     mean = labels["return_bps"].mean()
     assert np.allclose(forecast, 10.0 * (chances[:, 2] - chances[:, 0]) - mean, atol=1e-6)
+    gap = labels.assign(return_bps=labels["return_bps"].where(np.arange(3_000) % 7 > 0))
+    assert train(X, gap, params=params).rows == 3_000 * 6 // 7  # a return is part of the label
     with pytest.raises(DataError, match="all labels are the same"):
         train(X, labels.assign(label=1.0), params=params)
 
@@ -152,6 +200,19 @@ def test_what_cannot_be_trained_on_is_an_error():
         train(X.iloc[:50], labels.iloc[:50])
     with pytest.raises(DataError, match="not in order"):
         train(X.iloc[::-1], labels.iloc[::-1])
+    for params in (PARAMS, PLAIN):
+        with pytest.raises(DataError, match="f00: a feature is there twice"):
+            train(pd.concat([X, X[["f00"]]], axis=1), labels, params=params)
+    with pytest.raises(DataError, match="no feature to learn from"):
+        train(X[[]], labels, params=PLAIN)
+    for wrong in (0.0, -1.0, np.nan):
+        with pytest.raises(DataError, match=rf"weighed by, was {wrong}; expected numbers"):
+            train(X, labels, weights=np.full(300, wrong))
+    with pytest.raises(DataError, match="weights are not of the same rows"):
+        train(X, labels, weights=np.ones(299))
+    late = labels.assign(label=np.r_[np.zeros(250), np.ones(50)], return_bps=1.0)
+    with pytest.raises(DataError, match="label: a class has no row before the blocks"):
+        train(X, late, params=PLAIN.model_copy(update={"task": "classification"}))
 
 
 def test_the_file_of_settings_shows_the_defaults():
@@ -186,3 +247,18 @@ def test_the_regressor_works_in_searches_over_purged_folds():
     assert cross_val_score(model, X, labels["label_bps"], cv=folds).min() > 0.3
     search = GridSearchCV(model, {"num_leaves": [2, 8]}, cv=folds).fit(X, labels["label_bps"])
     assert search.best_params_ == {"num_leaves": 8}  # two leaves cannot say an exclusive or
+
+
+def test_the_regressor_knows_how_long_labels_are_and_what_rows_weigh():
+    from mrtrade.ml.estimators import ForecastRegressor
+
+    X, labels = planted(300, 8)
+    y = labels["label_bps"]
+    model = ForecastRegressor(horizon=6, max_rounds=20, select=False).fit(X, y)
+    assert model.forecaster_.rows == 150
+    assert model.forecaster_.span_ns == (0, 298 + 6)
+    assert model.forecaster_.selection is None
+    odd = np.arange(300) // 2 % 2.0
+    weighted = ForecastRegressor(max_rounds=20, select=False).fit(X, y * odd, odd).predict(X)
+    alone = ForecastRegressor(max_rounds=20, select=False).fit(X, y * odd).predict(X)
+    assert weighted.std() > 1.3 * alone.std()

@@ -1,6 +1,7 @@
 """The ledger of trials: what counts as one, and that none is lost."""
 
 import enum
+import fcntl
 import json
 import math
 import os
@@ -347,6 +348,17 @@ def test_two_threads_of_a_ledger_do_not_read_the_same_lines_twice(ledger, monkey
     with ThreadPoolExecutor(2) as pool:
         assert [one.result() for one in [pool.submit(ledger.count) for _ in range(2)]] == [3, 3]
     assert len(inside) == 3
+
+
+def test_who_records_waits_for_all_who_read_and_who_reads_for_none_of_those(ledger):
+    ledger.record("m", {"a": 1})
+    with ThreadPoolExecutor(1) as pool, ledger.path.open() as reader:
+        fcntl.flock(reader, fcntl.LOCK_SH)
+        assert ledger.count() == 1
+        other = pool.submit(ledger.record, "m", {"a": 2})
+        assert not wait([other], timeout=0.3).done
+        fcntl.flock(reader, fcntl.LOCK_UN)
+        assert other.result()
 
 
 def test_a_thread_that_counts_is_not_disturbed_by_one_that_records(ledger):

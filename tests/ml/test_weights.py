@@ -65,6 +65,9 @@ def test_uniqueness_keeps_its_digits_over_two_years():
     start = np.arange(210_000) * 300_000_000_000 + 1_672_531_200_000_000_000
     found = average_uniqueness(start, start + 12 * 300_000_000_000)
     np.testing.assert_allclose(found[11:-11], 1 / 12, rtol=1e-10)
+    alone = average_uniqueness(start, start + 300_000_000_000)
+    np.testing.assert_allclose(alone, 1.0, rtol=1e-10)
+    assert alone.max() == 1.0  # a sum of many is not exact, and it says (0, 1]
 
 
 @given(spans(), st.integers(0, 2**32))

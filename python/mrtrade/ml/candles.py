@@ -189,12 +189,14 @@ def _settlements(history: pd.DataFrame) -> pd.DataFrame:
 
 
 def _marked(settled: pd.DataFrame, mid: pd.Series[float], first: int, last: int) -> pd.DataFrame:
-    """Settlements after the first bar's end and not after the last's; a mark for each."""
+    """Settlements after the first bar's end and not after the last's; a mark for each.
+
+    It is NaN where no price was known before it.
+    """
     time = to_ns(settled["time"])
     inside = (time > first) & (time <= last)
-    there = mid.dropna()
-    known = to_ns(there.index).searchsorted(time[inside], side="right") - 1
+    row = to_ns(mid.index).searchsorted(time[inside], side="right") - 1
     mark = settled["mark"].to_numpy(np.float64)[inside]
-    mark = np.where(np.isnan(mark), there.to_numpy(np.float64)[known], mark)
+    mark = np.where(np.isnan(mark), mid.ffill().to_numpy(np.float64)[row], mark)
     rate = settled["rate"].to_numpy(np.float64)[inside]
     return pd.DataFrame({"time": from_ns(time[inside]), "rate": rate, "mark": mark})

@@ -180,9 +180,6 @@ def _rows(
     for name, length in lengths.items():
         if length != len(X):
             raise DataError(f"{name} has another length than X", value=length, expected=str(len(X)))
-    if not X.columns.is_unique:
-        twice = X.columns[X.columns.duplicated()][0]
-        raise DataError("a feature is there twice", key=str(twice), remedy="drop one of them")
     rows = np.flatnonzero(np.isfinite(y))
     if not len(rows):
         raise DataError("no row has a label", value=len(X), expected="labels that are not NaN")

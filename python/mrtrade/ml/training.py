@@ -128,10 +128,16 @@ def train(
     uniqueness = average_uniqueness(*target.spans)
     if weights is not None:
         uniqueness = uniqueness * np.asarray(weights, dtype=np.float64)[rows]
-    weight = uniqueness / uniqueness.mean()
+    weight = _to_mean_one(uniqueness)
 
     folds = _folds(target.spans, params) if params.holdout else []
     before = folds[0][0] if folds else np.arange(len(rows))
+    if len(np.unique(target.value[before])) < target.classes:
+        raise DataError(
+            "a class has no row before the blocks that are held out",
+            key="label",
+            remedy="set barriers that the price reaches oftener, or give a longer span",
+        )
     selection = _select(X, target, weight, before, params, seed, threads)
     names = list(selection.names) if selection else sorted(map(str, X.columns))
     values = matrix(X, names)
@@ -157,13 +163,13 @@ def train(
 def _check(
     X: pd.DataFrame, labels: pd.DataFrame, params: ForecastParams, weights: Floats | None
 ) -> None:
-    wanted = ["label_bps"] if params.task == "regression" else ["label", "return_bps"]
-    for column in [*wanted, "start_ns", "end_ns"]:
+    wanted = [*_learnt(params), "start_ns", "end_ns"]
+    for column in wanted:
         if column not in labels:
             raise DataError(
                 "labels lack a column",
                 key=column,
-                expected=f"{', '.join(wanted)}, start_ns, end_ns for {params.task}",
+                expected=f"{', '.join(wanted)} for {params.task}",
                 remedy="make them with mrtrade.ml.labels, or set the task",
             )
     if not X.index.equals(labels.index):
@@ -174,15 +180,29 @@ def _check(
         )
     if weights is not None and len(weights) != len(X):
         raise DataError("weights are not of the same rows", value=len(weights))
-    if not X.columns.is_unique:
-        twice = X.columns[X.columns.duplicated()][0]
-        raise DataError("a feature is there twice", key=str(twice), remedy="drop one of them")
+    if X.columns.empty:
+        raise DataError("there is no feature to learn from", expected="at least one column")
+
+
+def _learnt(params: ForecastParams) -> list[str]:
+    return ["label_bps"] if params.task == "regression" else ["label", "return_bps"]
+
+
+def _to_mean_one(weights: Floats) -> Floats:
+    wrong = ~(np.isfinite(weights) & (weights >= 0.0))
+    if wrong.any() or not weights.any():
+        raise DataError(
+            "weights that nothing can be weighed by",
+            value=float(weights[int(np.argmax(wrong))]),
+            expected="numbers that are not below 0, of labelled rows not all 0",
+        )
+    return np.asarray(weights / weights.mean(), dtype=np.float64)
 
 
 def _rows(labels: pd.DataFrame, params: ForecastParams) -> npt.NDArray[np.int64]:
     """Rows with a label, thinned, in order of time."""
-    name = "label_bps" if params.task == "regression" else "label"
-    known = np.flatnonzero(np.isfinite(labels[name].to_numpy(dtype=np.float64)))
+    told = labels[_learnt(params)].to_numpy(dtype=np.float64)
+    known = np.flatnonzero(np.isfinite(told).all(axis=1))
     if len(known):
         start, end = (to_ns(labels[one].iloc[known]) for one in ("start_ns", "end_ns"))
         if (np.diff(start) < 0).any():
