@@ -73,9 +73,10 @@ def test_a_cost_that_is_not_known_is_an_error():
 
 
 def test_who_crosses_pays_the_fee_and_half_the_spread():
-    bars, targets = frames(grid([100] * 4), held([0, 1, 1, 0]))
-    result = run_bars(bars, targets, costs=SpreadCost(4.0, [2.0, 6.0, 9.0, 9.0]))
-    assert 1e4 * -result.returns.iloc[2] == pytest.approx(4.0 + 3.0)
+    bars, targets = frames(grid([100] * 4), held([0, 1, 0, 0]))
+    # What was quoted at the decision, or last before it.
+    result = run_bars(bars, targets, costs=SpreadCost(4.0, [2.0, 6.0, NAN, 9.0]))
+    np.testing.assert_allclose(-1e4 * result.returns, [0.0, 0.0, 4.0 + 3.0, 4.0 + 3.0])
 
 
 @pytest.mark.parametrize("urgency", [0.0, 0.5, (0.0, 1.0), (1.0, 0.0)])

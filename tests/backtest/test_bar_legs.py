@@ -6,7 +6,7 @@ from mrtrade.backtest.bar_costs import SpreadCost
 from mrtrade.errors import DataError
 
 from .make import START
-from .make_bars import MINUTE, frames, grid, held, play, rates
+from .make_bars import MINUTE, NAN, frames, grid, held, play, rates
 
 
 def test_two_legs_gain_by_their_difference_and_both_pay():
@@ -34,6 +34,15 @@ def test_two_legs_stop_by_their_loss_together():
     assert len(play(first, held([0, 1, 1, 1, 1], 200.0), second=hedge).fills.row) == 1
     loose = frames(grid([99, 99, 91, 89, 89], [99, 99, 99, 91, 89]), held([0] * 5))[0]
     assert play(first, held([0, 1, 1, 1, 1], 190.0), second=loose).fills.row.tolist() == [2, 2]
+
+
+@pytest.mark.parametrize("lacks", [0, 1])
+def test_where_one_leg_has_no_price_neither_is_traded(lacks):
+    made = [grid([100, 100, 100, 100]), grid([99, 99, 99, 99])]
+    made[lacks]["mid"][1] = NAN
+    second = frames(made[1], held([0] * 4))[0]
+    result = play(made[0], held([1, 1, 1, 1]), second=second)
+    assert result.fills.row.tolist() == [2]
 
 
 def test_legs_that_stand_at_other_times_are_an_error():

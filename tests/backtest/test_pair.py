@@ -160,6 +160,12 @@ def test_a_stop_acts_on_the_basis_not_on_a_leg():
     assert long["target"].tolist() == [0.0, 0.5, 0.5, 0.5, 0.5, 0.0, -0.5]
 
 
+def test_a_stop_that_is_met_to_the_bp_counts():
+    targets = frame([-1.0, -1.0], stop_bps=25.0)
+    got = held_together(targets, series([100.0, 100.25], targets), series([99.0] * 2, targets))
+    assert got["closed_by"].tolist() == ["", "stop"]
+
+
 def test_a_limit_closes_until_the_target_leaves_its_direction():
     targets = frame([1.0, 1.0, np.nan, 1.0, 0.4, -0.4, -0.4, 0.0, -1.0], hold_s=2.0)
     flat = series([100.0] * 9, targets)

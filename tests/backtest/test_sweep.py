@@ -339,6 +339,17 @@ def test_rows_on_bars_are_the_runs_on_bars(plain, dataset, tmp_path):
     pd.testing.assert_frame_equal(other.frame, answer.frame, check_exact=True)
 
 
+def test_funding_on_bars_is_paid_unless_it_is_left_out(plain, dataset, tmp_path):
+    data = Dataset.load(dataset)
+    paid = pd.DataFrame({"time": data.bars.index[95::96], "rate": 1e-4, "mark": np.nan})
+    Dataset("BTC/USDT", data.bars, data.features, paid).save(tmp_path / "set")
+    axes = {ENTRY: [1.0], "transaction_costs.funding": [True, False]}
+    rows = sweep(plain, axes, dataset=tmp_path / "set").frame
+    assert rows["funding"].iloc[0] != 0.0
+    assert rows["funding"].iloc[1] == 0.0
+    assert rows["net"].diff().iloc[1] == pytest.approx(rows["funding"].iloc[0], abs=1e-7)
+
+
 def test_a_dataset_that_has_changed_is_read_again(plain, dataset, tmp_path):
     data = Dataset.load(dataset)
     folder = Dataset("BTC/USDT", data.bars, data.features).save(tmp_path / "set")
