@@ -3,7 +3,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ import pytest
 
 from mrtrade import parallel
 from mrtrade.errors import ConfigError, DataError, RunError
-from mrtrade.parallel import Workers, run
+from mrtrade.parallel import Workers, _one_thread, run
 
 TWO = [Workers(2), Workers(2, "threading")]
 
@@ -82,6 +84,31 @@ def test_a_dask_cluster_of_ones_own_is_ended():
 def test_a_task_has_one_thread(workers):
     pytest.importorskip("threadpoolctl")
     assert run(threads, [(i,) for i in range(3)], workers) == [1, 1, 1]
+
+
+def blas_threads():
+    from threadpoolctl import threadpool_info
+
+    return max(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+
+
+def beside(begun, go_on):
+    with _one_thread():
+        begun.set()
+        assert go_on.wait(60)
+        return blas_threads()
+
+
+def test_a_task_that_ends_gives_no_threads_to_the_one_beside_it():
+    pytest.importorskip("threadpoolctl")
+    before, begun, go_on = blas_threads(), threading.Event(), threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        with _one_thread():
+            other = pool.submit(beside, begun, go_on)
+            assert begun.wait(60)
+        go_on.set()
+        assert other.result() == 1
+    assert blas_threads() == before
 
 
 @pytest.mark.parametrize("workers", [Workers(), *TWO], ids=["alone", "loky", "threading"])

@@ -8,6 +8,7 @@ one thread wherever it runs, since sums of many threads differ in their last dig
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -133,16 +134,35 @@ def _brief(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
+#: The limit that holds BLAS, once for each task that this process is at.
+_LIMITS: list[Any] = []
+_LIMITS_LOCK = threading.Lock()
+
+
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Hold BLAS and OpenMP to one thread, where threadpoolctl is there to do it."""
+    """Hold BLAS and OpenMP to one thread, where threadpoolctl is there to do it.
+
+    OpenMP has a number of threads for each thread that asks, BLAS has one for the process: of
+    tasks side by side the first one limits it, and the last one that ends gives it back.
+    """
     try:
-        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+        from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
     except ModuleNotFoundError:  # it comes with scikit-learn; without, few use threads
         yield
         return
-    with threadpool_limits(1):
-        yield
+    found = ThreadpoolController()
+    blas = found.select(user_api="blas")
+    with found.select(user_api="openmp").limit(limits=1):
+        with _LIMITS_LOCK:
+            _LIMITS.append(_LIMITS[0] if _LIMITS else blas.limit(limits=1))
+        try:
+            yield
+        finally:
+            with _LIMITS_LOCK:
+                limit = _LIMITS.pop()
+                if not _LIMITS:
+                    limit.restore_original_limits()
 
 
 def _collect(

@@ -26,7 +26,7 @@ class Twin:
     def trade(self, share, prices, time, reason, rows):
         for leg, price in enumerate(prices):
             sign = 1 if leg == 0 else -1
-            new = sign * share * self.scale / price if share else 0.0
+            new = sign * share * self.scale / prices[0] if share else 0.0
             old = self.q[leg]
             if old * new <= 0:
                 self.entry[leg] = price

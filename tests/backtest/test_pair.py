@@ -69,6 +69,15 @@ def test_a_basis_that_stands_loses_exactly_the_costs(result):
     assert result.trades["pnl"].sum() == pytest.approx(result.costs.net, abs=1e-8)
 
 
+def test_a_pair_that_never_trades_is_a_result(both, tmp_path):
+    file = tmp_path / "never.py"
+    file.write_text(PAIR.replace("x > 0.3, x < -0.3", "x > 9.0, x < -9.0"))
+    never = run_pair(both | {"strategy": {"name": str(file)}})
+    assert never.stats["Net PnL [settlement]"] == never.costs.net == 0.0
+    assert (len(never.trades), len(never.exposure), len(never.fills)) == (0, 0, 0)
+    assert PairResult.load(never.save(tmp_path / "run")).stats.to_dict() == never.stats.to_dict()
+
+
 def test_legs_are_opposite_and_funding_is_the_perpetuals(result):
     assert (result.equity["position"] != 0.0).any()
     assert (result.equity["unhedged"] == 0.0).all()
@@ -128,12 +137,26 @@ def test_a_stop_acts_on_the_basis_not_on_a_leg():
     assert long["target"].tolist() == [0.0, 0.5, 0.5, 0.5, 0.5, 0.0, -0.5]
 
 
-def test_a_limit_closes_until_the_target_changes():
-    targets = frame([1.0, 1.0, np.nan, 1.0, 0.4, 0.4], hold_s=2.0)
-    flat = series([100.0] * 6, targets)
+def test_a_limit_closes_until_the_target_leaves_its_direction():
+    targets = frame([1.0, 1.0, np.nan, 1.0, 0.4, -0.4, -0.4, 0.0, -1.0], hold_s=2.0)
+    flat = series([100.0] * 9, targets)
     got = held_together(targets, flat, flat)
-    assert got["target"].tolist() == [1.0, 1.0, 0.0, 0.0, 0.4, 0.4]
-    assert got["closed_by"].tolist() == ["", "", "limit", "", "", ""]
+    assert got["target"].tolist() == [1.0, 1.0, 0.0, 0.0, 0.0, -0.4, -0.4, 0.0, -1.0]
+    assert got["closed_by"].tolist() == ["", "", "limit", "", "", "", "", "", ""]
+
+
+def test_another_size_goes_on_with_the_entry_and_the_time_that_there_were():
+    # Short the basis, a half at 0 and a half at 20 bps: the entry is at 10, the stop at 40.
+    targets = frame([-0.5, -1.0, -1.0, -1.0, -1.0], stop_bps=30.0)
+    perpetual = series([100.0, 100.2, 100.31, 100.39, 100.41], targets)
+    spot = series([100.0] * 5, targets)
+    assert held_together(targets, perpetual, spot)["target"].tolist() == [-0.5, -1, -1, -1, 0]
+    less = targets.assign(target=[-1.0, -0.5, -0.5, -0.5, -0.5])
+    assert held_together(less, perpetual, spot)["target"].tolist() == [-1, -0.5, 0, 0, 0]
+    tight = targets.assign(stop_bps=[50.0, 10.0, 10.0, 10.0, 10.0])  # beyond it already
+    assert held_together(tight, perpetual, spot)["target"].tolist() == [-0.5, 0, 0, 0, 0]
+    limited = targets.assign(stop_bps=np.nan, hold_s=3.0)
+    assert held_together(limited, perpetual, spot)["target"].tolist() == [-0.5, -1, -1, 0, 0]
 
 
 def test_an_entry_waits_for_both_mids():
@@ -141,6 +164,13 @@ def test_an_entry_waits_for_both_mids():
     first, second = series([100.0] * 4, targets), series([np.nan, 99.0, np.nan, 99.0], targets)
     got = held_together(targets, first, second)
     assert got["target"].tolist() == [0.0, 1.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("target", [[0.0, 0.0], [np.nan, np.nan], []])
+def test_nothing_is_held_where_nothing_is_asked_for(target):
+    targets = frame(target, stop_bps=5.0)
+    mids = series([100.0] * len(target), targets)
+    assert held_together(targets, mids, mids)["target"].tolist() == [0.0] * len(target)
 
 
 def test_a_bad_target_is_an_error():

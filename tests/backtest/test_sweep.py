@@ -300,7 +300,7 @@ def test_rows_on_bars_are_the_runs_on_bars(plain, dataset, tmp_path):
     data = Dataset.load(dataset)
     for _, row in answer.frame.iterrows():
         strategy = make_strategy(base["strategy"]["name"], {"entry": row[ENTRY]})
-        costs = SpreadCost(1.0, row[TAKER], data.bars["spread_mean_bps"], row[COST_SCALE])
+        costs = SpreadCost(row[TAKER], data.bars["spread_mean_bps"], row[COST_SCALE])
         result = run_bars(data.bars, strategy.targets(data.features), costs=costs, capital=20_000.0)
         assert row["net"] == pytest.approx(20_000.0 * result.stats["net"], abs=1e-7)
         assert row["fees"] == pytest.approx(20_000.0 * result.stats["commission"], abs=1e-7)
@@ -313,9 +313,47 @@ def test_rows_on_bars_are_the_runs_on_bars(plain, dataset, tmp_path):
     pd.testing.assert_frame_equal(other.frame, answer.frame, check_exact=True)
 
 
+def test_a_dataset_that_has_changed_is_read_again(plain, dataset, tmp_path):
+    data = Dataset.load(dataset)
+    folder = Dataset("BTC/USDT", data.bars, data.features).save(tmp_path / "set")
+    before = sweep(plain, {ENTRY: [1.0]}, dataset=folder).frame
+    # Another strategy has features added to it; then it is another altogether.
+    statistical = plain | {"strategy": {"name": "statistical"}}
+    sweep(statistical, {"strategy.params.entry_z": [2.0]}, dataset=folder)
+    Dataset("BTC/USDT", data.bars[: 35 * 288], data.features[: 35 * 288]).save(folder)
+    after = sweep(plain, {ENTRY: [1.0]}, dataset=folder).frame
+    assert after["periods"].tolist() == [34]
+    assert before["periods"].tolist() == [39]
+
+
+def test_a_second_leg_is_charged_its_own_markets_fees(plain, dataset, tmp_path):
+    data = Dataset.load(dataset)
+    second = data.bars.assign(mid=data.bars["mid"] * 1.001)
+    Dataset("BTC/USDT", data.bars, data.features, second=second).save(tmp_path / "two")
+    file = tmp_path / "pair.py"
+    file.write_text(FADE.replace("    features", '    legs = ("perpetual", "spot")\n    features'))
+    hedge = {"exchange": "SYNTHETIC", "symbol": "BTC/USDT", "transaction_costs": {}}
+    base = plain | {"strategy": {"name": str(file)}, "hedge": hedge}
+    with pytest.raises(ConfigError, match=r"hedge\.transaction_costs\.taker_fee_bps: not given"):
+        sweep(base, {ENTRY: [1.0]}, dataset=tmp_path / "two")
+    own = "hedge.transaction_costs.taker_fee_bps"
+    rows = sweep(base, {own: [0.0, 10.0], TAKER: [4.0, 5.0]}, dataset=tmp_path / "two").frame
+    # Half of what is traded is the second leg's, but for a thousandth.
+    half = 0.5 * rows["turnover"].iloc[0]
+    fees = rows["fees"].to_numpy()
+    assert fees[0] == pytest.approx(4e-4 * half, rel=1e-3)
+    assert fees[1] - fees[0] == pytest.approx(1e-4 * half, rel=1e-3)
+    assert fees[2] - fees[0] == pytest.approx(10e-4 * half, rel=1e-3)
+
+
 def test_what_bars_do_not_say(plain, dataset, tmp_path):
+    file = tmp_path / "waits.py"
+    file.write_text(FADE.replace("    features", '    exit_mode = "passive"\n    features'))
+    for base in (plain | {"execution": {}}, plain | {"strategy": {"name": str(file)}}):
+        with pytest.raises(ConfigError, match="bars do not say whether an order that waits"):
+            sweep(base, {ENTRY: [1.0]}, dataset=dataset)
     base = plain | {"transaction_costs": {}}
-    with pytest.raises(ConfigError, match=r"transaction_costs\.maker_fee_bps"):
+    with pytest.raises(ConfigError, match=r": transaction_costs\.taker_fee_bps: not given"):
         sweep(base, {ENTRY: [1.0]}, dataset=dataset)
     data = Dataset.load(dataset)
     bare = Dataset("BTC/USDT", data.bars.drop(columns="spread_mean_bps"), data.features)

@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from mrtrade.errors import RunError
@@ -7,7 +9,12 @@ from mrtrade.ml.tracking import mirror
 from mrtrade.ml.training import train
 from tests.ml.planted import planted
 
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"  # what it reads on import; no test leaves here
 mlflow = pytest.importorskip("mlflow", reason="MLflow is optional")
+
+
+def cut_off(*_):
+    raise mlflow.exceptions.MlflowException("the line is dead")
 
 
 def test_a_model_is_mirrored_once_and_its_stage_follows(tmp_path, monkeypatch):
@@ -17,6 +24,10 @@ def test_a_model_is_mirrored_once_and_its_stage_follows(tmp_path, monkeypatch):
     forecaster = train(X, labels, params=ForecastParams(selection=None, max_rounds=5))
     model = save_model(forecaster, tmp_path / "models", name="fade", symbol="BTC/USDT")
     uri = f"sqlite:///{tmp_path}/mlflow.db"
+    with monkeypatch.context() as patch:
+        patch.setattr(mlflow.MlflowClient, "log_artifact", cut_off)
+        with pytest.raises(RunError, match="the line is dead"):
+            mirror(model, uri)
     run = mirror(model, uri)
     model = promote(model.folder, "shadow", who="me", why="so")
     assert mirror(model, uri) == run

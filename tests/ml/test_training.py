@@ -54,13 +54,18 @@ def test_rows_outside_the_training_span_change_nothing(told):
     assert train(whole[rows], labels, params=PARAMS, seed=1) == forecaster
 
 
-def test_what_is_selected_and_stopped_by_does_not_see_the_blocks():
+@pytest.mark.parametrize("task", ["regression", "classification"])
+def test_what_is_selected_does_not_see_the_blocks(task):
     """Labels of the held-out blocks are replaced: the selection stays as it was."""
     X, labels = planted(2_000)
+    labels["label"], labels["return_bps"] = np.sign(labels["label_bps"]), labels["label_bps"]
     changed = labels.copy()
-    first = int(0.75 * len(X)) + 2
-    changed.iloc[first:, 0] = 100.0 * X["f05"].iloc[first:]
-    one, other = (train(X, y, params=PARAMS) for y in (labels, changed))
+    held = X.index[int(0.75 * len(X)) + 2 :]
+    for column in ("label_bps", "return_bps"):
+        changed.loc[held, column] = 100.0 * X["f05"]
+    changed.loc[held, "label"] = np.sign(X["f05"])
+    params = PARAMS.model_copy(update={"task": task})
+    one, other = (train(X, y, params=params) for y in (labels, changed))
     pd.testing.assert_frame_equal(one.selection, other.selection)
     assert one.metrics["r2"] != other.metrics["r2"]
 

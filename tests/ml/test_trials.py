@@ -8,7 +8,8 @@ import pickle
 import signal
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from mrtrade.errors import ConfigError, DataError, RunError
+from mrtrade.ml import trials
 from mrtrade.ml.trials import FIELDS, Trial, TrialLedger, canonical
 
 from .trial_worker import work
@@ -328,3 +330,38 @@ def test_many_threads_lose_nothing(ledger, shared):
         for one in done:
             one.result()
     check(ledger, 3)
+
+
+def test_two_threads_of_a_ledger_do_not_read_the_same_lines_twice(ledger, monkeypatch):
+    TrialLedger(ledger.path).record_many(Trial("m", {"a": a}) for a in range(3))
+    inside, second = [], threading.Event()
+
+    def entry(*line, real=trials._entry):
+        inside.append(threading.get_ident())
+        if len(set(inside)) > 1:
+            second.set()
+        second.wait(0.2)  # for another one to come in between
+        return real(*line)
+
+    monkeypatch.setattr(trials, "_entry", entry)
+    with ThreadPoolExecutor(2) as pool:
+        assert [one.result() for one in [pool.submit(ledger.count) for _ in range(2)]] == [3, 3]
+    assert len(inside) == 3
+
+
+def test_a_thread_that_counts_is_not_disturbed_by_one_that_records(ledger):
+    class Study(str):
+        """Another thread records while trials are held against it."""
+
+        def __eq__(self, other):
+            started.append(pool.submit(ledger.record, "m", {"a": len(started)}, study="two"))
+            wait(started, timeout=0.2)
+            return str.__eq__(self, other)
+
+        __hash__ = str.__hash__
+
+    started = []
+    ledger.record_many(Trial("m", {"a": a}) for a in range(2))
+    with ThreadPoolExecutor(1) as pool:
+        assert ledger.count(Study("default")) == 2
+    assert ledger.count("two") == 2

@@ -1,4 +1,5 @@
 import doctest
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -95,6 +96,38 @@ def test_terms_are_those_of_the_entry():
     assert targets["hold_s"].tolist() == [3, 3, 5]
 
 
+class OneSided(Strategy):
+    """Never short: what never happens is said once."""
+
+    features = ("x",)
+
+    def rules(self, row):
+        return Rules(row["x"] < -1, False, row["x"] > 0, np.False_, size=2)
+
+
+def test_what_never_happens_is_said_once():
+    frame = frame_of(np.array([[0.0], [-2.0], [-1.0], [0.5], [5.0]]), ["x"])
+    targets = OneSided().targets(frame)
+    assert targets["target"].tolist() == [0, 1, 1, 0, 0]
+    pd.testing.assert_frame_equal(targets, stream(OneSided(), frame), check_exact=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("enter_long", np.array([np.nan, 1.0, 0.0])),  # NaN counts as true
+        ("exit_short", np.array([True, False])),
+        ("size", np.ones((3, 1))),
+        ("hold_s", np.array(["1"] * 3)),
+    ],
+)
+def test_rules_that_are_none_are_told(name, value, monkeypatch):
+    strategy, said = Scripted(), Rules(*[np.zeros(3, dtype=bool)] * 4)
+    monkeypatch.setattr(strategy, "rules", lambda row: replace(said, **{name: value}))
+    with pytest.raises(ConfigError, match=f"Scripted.rules gives no such {name}.*of 3 rows"):
+        strategy.targets(frame_of(np.zeros((3, 7)), Scripted.features))
+
+
 EDGES = [-3.0, -2.0, -1.0, 0.0, 0.5, 1.0, 2.0, 3.0, 50.0, np.nan]
 
 
@@ -147,6 +180,16 @@ def test_the_example_runs():
     failed, tried = doctest.testmod(base)
     assert tried
     assert not failed
+
+
+def test_a_way_to_order_is_the_strategys_or_as_configured():
+    strategy = FadeImbalance()
+    assert strategy.crosses("passive") == (False, False)
+    strategy.exit_mode = "aggressive"
+    assert strategy.crosses("passive") == (False, True)
+    strategy.entry_mode = "fast"
+    with pytest.raises(ConfigError, match="entry_mode: FadeImbalance orders in no known way"):
+        strategy.crosses("passive")
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from mrtrade.parallel import Workers
 from mrtrade.validation.folds import Rows
 from mrtrade.validation.forecasts import fit, offered
 from mrtrade.validation.settings import ModelConfig
-from mrtrade.validation.walk_forward import walk_forward
+from mrtrade.validation.walk_forward import trials_of, walk_forward
 
 from .make import RULES, dataset, settings
 from .test_walk_forward import DAY, GRID, equal, noisy, scrambled
@@ -86,6 +86,8 @@ def test_a_planted_effect_is_found_and_traded_on_both_symbols(tmp_path):
         result.importance["shap_bps"].iloc[0] > 3.0 * result.importance["shap_bps"].iloc[1:].max()
     )
     assert result.folds["features"].between(1, 4).all()
+    for trial in trials_of(result, config):  # another model, were it offered others
+        assert trial.params["model"]["features"] == ["telling", *(f"noise_{n}" for n in range(5))]
     assert set(result.selection["feature"]) == {"telling", *(f"noise_{n}" for n in range(5))}
     # The forecast of a bar is of the move after its end, and the fill is at its end: it pays.
     assert (result.folds["gross"] > 0.0).all()
@@ -137,6 +139,8 @@ def test_a_model_knows_no_price_after_its_span():
         ("zscore_61", False),  # registered by no default window: a strategy read it
         ("kyle_lambda", False),  # quote / base
         ("trade_size_60", False),  # base
+        ("message_rate_60", False),  # 1/s
+        ("realized_vol_60", True),  # 1/sqrt(year)
         ("mine", True),  # not registered
     ],
 )

@@ -152,7 +152,8 @@ def test_two_legs_hold_one_against_the_other():
     config = settings({"pair": {"name": f"{RULES}:Pair"}})
     result = walk_forward(data, config).results["pair"]
     first, second = (one["mid_open"].to_numpy() for one in (data.bars, data.second))
-    expected = first[161] / first[151] - second[161] / second[151]
+    # As much of one as of the other, in base units: what the first is worth buys both.
+    expected = (first[161] - first[151] - second[161] + second[151]) / first[151]
     assert result.folds["gross"].iloc[0] == pytest.approx(expected)
     with pytest.raises(DataError, match="two legs"):
         walk_forward(dataset(rows, signal=np.zeros(rows)), config)

@@ -1,4 +1,4 @@
-"""What trades on bars are charged: fixed basis points, or a model fed with the market's state."""
+"""What trades on bars are charged: fee and spread, or a model fed with the market's state."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from mrtrade.backtest.bar_fills import carried
+from mrtrade.backtest.bar_prices import carried
 from mrtrade.errors import ConfigError, DataError
 
 Floats = npt.NDArray[np.float64]
@@ -54,60 +54,43 @@ class CostCharge(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class FixedCost:
-    """The same basis points for every order, whatever its size or urgency.
+@dataclass(frozen=True)
+class SpreadCost:
+    """A fee, and half the spread that was quoted at the decision, of orders that cross it.
 
     Parameters
     ----------
     fee_bps : float
         Commission; negative is a rebate.
-    half_spread_bps : float
-        From the mid, at which bars are filled, to the price that is paid.
+    spread_bps : ndarray or float
+        Quoted spread, a value a bar or one for all; a missing one is the last before it. Bars are
+        filled at the mid: half of the spread lies between it and the price that is paid.
     scale : float
         Multiplies both.
+
+    Raises
+    ------
+    ConfigError
+        When orders are charged that wait: bars do not say which of them would have been filled.
     """
 
     fee_bps: float = 0.0
-    half_spread_bps: float = 0.0
+    spread_bps: npt.ArrayLike = 0.0
     scale: float = 1.0
 
     def cost_bps(self, quantity_usd: Floats, rows: Ints, urgency: Floats) -> dict[str, Floats]:
         """Return fee and half spread of each order, bps; see `CostCharge`."""
-        return {
-            "commission_bps": np.full(len(rows), self.fee_bps),
-            "spread_bps": np.full(len(rows), self.half_spread_bps),
-        }
-
-
-@dataclass(frozen=True)
-class SpreadCost:
-    """Fees by how an order is sent, and half the spread that was quoted when it was decided.
-
-    Parameters
-    ----------
-    maker_fee_bps, taker_fee_bps : float
-        Commission: the share `urgency` of an order takes, the rest makes, and pays no spread. It
-        does not earn any either: bars do not say whether it would have been filled.
-    spread_bps : ndarray or float
-        Quoted spread, a value a bar or one for all; a missing one is the last before it.
-    scale : float
-        Multiplies both.
-    """
-
-    maker_fee_bps: float
-    taker_fee_bps: float
-    spread_bps: npt.ArrayLike
-    scale: float = 1.0
-
-    def cost_bps(self, quantity_usd: Floats, rows: Ints, urgency: Floats) -> dict[str, Floats]:
-        """Return fee and half spread of each order, bps; see `CostCharge`."""
+        if (urgency < 1.0).any():
+            raise ConfigError(
+                "bars do not say whether an order that waits at the touch is filled",
+                key="execution.mode",
+                value="passive",
+                expected="aggressive, for entries and exits",
+                remedy="replay the recording, or charge a cost model that knows what waiting costs",
+            )
         spread = np.asarray(self.spread_bps, np.float64)
         quoted = carried(spread)[rows] if spread.ndim else np.full(len(rows), spread)
-        return {
-            "commission_bps": urgency * self.taker_fee_bps + (1.0 - urgency) * self.maker_fee_bps,
-            "spread_bps": 0.5 * urgency * quoted,
-        }
+        return {"commission_bps": np.full(len(rows), self.fee_bps), "spread_bps": 0.5 * quoted}
 
 
 class CostModel(Protocol):

@@ -12,7 +12,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from mrtrade.backtest.bar_costs import CostCharge, charge
-from mrtrade.backtest.bar_fills import TARGET, Fills, Prices, by_row, held_after, prices_of, walk
+from mrtrade.backtest.bar_fills import TARGET, Fills, by_row, held_after, walk
+from mrtrade.backtest.bar_prices import Prices, prices_of
 from mrtrade.backtest.bar_result import BarResult
 from mrtrade.backtest.targets import asked_for
 from mrtrade.clock import to_ns
@@ -32,7 +33,7 @@ def run_bars(
     second_costs: CostCharge | None = None,
     capital: float = 100_000.0,
     size_usd: float | None = None,
-    urgency: float = 1.0,
+    urgency: float | tuple[float, float] = 1.0,
     interval_ns: int | None = None,
 ) -> BarResult:
     """Hold a strategy's targets on bars and charge what that costs.
@@ -51,16 +52,18 @@ def run_bars(
         Settlements of the first leg: ``time``, ``rate`` (fraction of the notional that longs pay)
         and ``mark`` (quote; NaN: the last mid known then).
     second : DataFrame, optional
-        Bars of a second leg, of which -target is held, on the same index. Where a leg has no
-        price neither is traded, and both are marked at the last prices that were known together.
+        Bars of a second leg on the same index, of which the opposite is held: as many base units
+        as of the first. Where a leg has no price neither is traded, and both are marked at the last
+        prices that were known together.
     second_costs : CostCharge, optional
         Of the second leg; default: `costs`.
     capital : float
         USD; all results are shares of it.
     size_usd : float, optional
-        Notional of a target of 1; default: the capital.
-    urgency : float
-        0..1, of orders that follow a target. Stops and holding limits always have 1.
+        Notional of a target of 1, of the first leg; default: the capital.
+    urgency : float or (float, float)
+        0 (waits) to 1 (crosses the spread), of orders for targets other than flat, and for flat
+        ones. Stops and holding limits always have 1.
     interval_ns : int, optional
         Length of a bar; default: what ``bars.attrs`` says. Without it a bar after a gap begins
         where the one before ended.
@@ -101,16 +104,20 @@ def run_bars(
     end, one at a stop counts just before the end.
 
     **Costs** of an order go by the state of the market in the bar at whose end it was decided; of a
-    stop or limit, in the bar before.
+    stop or limit, in the bar before. An order that waits is filled where any other is, as bars do
+    not say whether it would have been: what that is worth, and costs, has `costs` to say.
 
     Without a price a position is marked at the last one.
     """
-    _check(bars, targets, capital, size_usd, urgency)
+    entry, leave = urgency if isinstance(urgency, tuple) else (urgency, urgency)
+    _check(bars, targets, capital, size_usd, (entry, leave))
     prices = prices_of(bars, second, interval_ns)
     asked = asked_for(targets, pd.Series(prices.mids[0], index=bars.index))
     fills = walk(prices, asked)
     scale = (capital if size_usd is None else size_usd) / capital
-    rows, orders = len(prices.end), np.where(fills.reason == TARGET, urgency, 1.0)
+    rows = len(prices.end)
+    followed = np.where(fills.share == 0.0, leave, entry)
+    orders = np.where(fills.reason == TARGET, followed, 1.0)
     charges = (costs, second_costs or costs)[: len(prices.marks)]
     gross, traded, charged = np.zeros(rows), [], []
     for leg, (mark, asks) in enumerate(zip(prices.marks, charges, strict=True)):
@@ -137,7 +144,7 @@ def _check(
     targets: pd.DataFrame,
     capital: float,
     size_usd: float | None,
-    urgency: float,
+    urgency: tuple[float, float],
 ) -> None:
     if len(bars) != len(targets) or not np.array_equal(to_ns(bars.index), to_ns(targets.index)):
         raise DataError(
@@ -148,8 +155,9 @@ def _check(
     for name, value in (("capital", capital), ("size_usd", size_usd)):
         if value is not None and not (0.0 < value < np.inf):
             raise ConfigError("not a sum of money", key=name, value=value, expected="USD > 0")
-    if not 0.0 <= urgency <= 1.0:
-        raise ConfigError("out of range", key="urgency", value=urgency, expected="0 to 1")
+    for one in urgency:
+        if not 0.0 <= one <= 1.0:
+            raise ConfigError("out of range", key="urgency", value=one, expected="0 to 1")
 
 
 def _gross(fills: Fills, leg: int, mark: Floats, scale: float) -> Floats:

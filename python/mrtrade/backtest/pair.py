@@ -22,7 +22,7 @@ from mrtrade.backtest import scenes
 from mrtrade.backtest.engine import Progress, lying_at, play, time_taken
 from mrtrade.backtest.pair_result import PairResult, combine
 from mrtrade.backtest.replaying import Scene, is_streaming_only
-from mrtrade.backtest.targets import Decisions, decisions, refuse_bad
+from mrtrade.backtest.targets import Decisions, decisions, hold_ns, refuse_bad
 from mrtrade.clock import from_ns, to_ns
 from mrtrade.config import BacktestConfig, HedgeConfig, load_config
 from mrtrade.errors import ConfigError
@@ -109,10 +109,12 @@ def held_together(
 ) -> pd.DataFrame:
     """Close targets of a pair at their stops and holding limits, as the pair's prices have them.
 
-    With target t held since mids of f0 and s0, the pair has earned
+    With target t entered at mids of f0 and s0, the pair has earned
     ``sign(t) 1e4 ((f - f0) - (s - s0)) / f0`` bps: a change of the basis, whatever the market did.
     Where that is ``-stop_bps`` or less, or ``hold_s`` is over, at the end of a bar, the pair is
-    closed and stays closed until the target changes. An entry waits for both mids.
+    closed, and stays closed until the target leaves its direction. Another size of the same side
+    goes on with the entry that it had (averaged, where it grows) and its time. An entry waits for
+    both mids. So do `mrcore.executor` and `mrtrade.backtest.bar_run`.
 
     Parameters
     ----------
@@ -129,28 +131,29 @@ def held_together(
     """
     refuse_bad(targets)
     asked = targets["target"].ffill().fillna(0.0).to_numpy(np.float64)
-    terms = targets[["stop_bps", "hold_s"]].to_numpy(np.float64)
-    f, s = (mids.ffill().to_numpy(np.float64) for mids in (first, second))
-    at = to_ns(targets.index)
-    known = np.isfinite(f) & np.isfinite(s)
-    held = np.zeros(len(asked))
-    closed_by = np.full(len(asked), "", dtype=object)
-    changes = np.flatnonzero(np.diff(asked, prepend=0.0) != 0.0)
-    for begin, end in zip(changes, [*changes[1:], len(asked)], strict=True):
-        there = np.flatnonzero(known[begin:end])
-        if asked[begin] == 0.0 or not len(there):
-            continue
-        start = begin + int(there[0])
-        stop_bps, hold_s = terms[begin]
-        last = slice(start + 1, end)
-        earned = 1e4 * np.sign(asked[begin]) * ((f[last] - f[start]) - (s[last] - s[start]))
-        stopped = earned / f[start] <= -stop_bps  # NaN: never
-        over = 1e-9 * (at[last] - at[start]) >= hold_s
-        out = np.flatnonzero(stopped | over)
-        leave = start + 1 + int(out[0]) if len(out) else end
-        held[start:leave] = asked[begin]
-        if len(out):
-            closed_by[leave] = "stop" if stopped[out[0]] else "limit"
+    mids = [leg.ffill().to_numpy(np.float64).tolist() for leg in (first, second)]
+    times = to_ns(targets.index).tolist()
+    stops, limits = targets["stop_bps"].tolist(), hold_ns(targets["hold_s"].to_numpy()).tolist()
+    held, closed_by = np.zeros(len(asked)), np.full(len(asked), "", dtype=object)
+    share = barred = before = f0 = s0 = 0.0
+    stop_bps, hold, since = math.nan, 0, 0
+    for i, (target, now, f, s) in enumerate(zip(asked.tolist(), times, *mids, strict=True)):
+        if target != before:
+            before, stop_bps, hold = target, stops[i], limits[i]
+            barred = barred if barred * target > 0.0 else 0.0
+        if share * target > 0.0:
+            earned = math.copysign(1e4, share) * ((f - f0) - (s - s0)) / f0
+            stopped = earned <= -stop_bps  # NaN: never
+            if stopped or 0 < hold <= now - since:
+                closed_by[i] = "stop" if stopped else "limit"
+                share, barred = 0.0, target
+        wanted = 0.0 if barred or math.isnan(f) or math.isnan(s) else target
+        if share * wanted <= 0.0:
+            f0, s0, since = f, s, now
+        elif abs(wanted) > abs(share):
+            f0 += (f - f0) * (1.0 - share / wanted)
+            s0 += (s - s0) * (1.0 - share / wanted)
+        held[i] = share = wanted
     return pd.DataFrame({"target": held, "closed_by": closed_by}, index=targets.index)
 
 

@@ -109,19 +109,12 @@ def make_replay(scene: Scene, preset: Preset, sample_times: Ints | None = None) 
     return replay
 
 
-def modes(strategy: Strategy, config: BacktestConfig) -> tuple[bool, bool]:
-    """Whether targets other than flat, and flat ones, cross the spread at once."""
-    entry = strategy.entry_mode or config.execution.mode
-    leave = strategy.exit_mode or config.execution.mode
-    return entry == "aggressive", leave == "aggressive"
-
-
 def by_plan(
     replay: Replay, plan: Decisions, strategy: Strategy, scene: Scene, slices: int
 ) -> Iterator[tuple[float, int]]:
     """Replay targets known beforehand; yields (fraction done, events of the slice)."""
     n, execution, times = len(plan.time), scene.config.execution, scene.times
-    entry, leave = modes(strategy, scene.config)
+    entry, leave = strategy.crosses(execution.mode)
     replay.schedule(
         plan.time,
         plan.lots,
@@ -144,7 +137,7 @@ def by_strategy(
 
     config, terms, features = scene.config, scene.terms, scene.features
     times = scene.times
-    entry, leave = modes(strategy, config)
+    entry, leave = strategy.crosses(config.execution.mode)
     names = list(features.columns)
     rows = features.to_numpy(np.float64)
     bid, ask = (scene.bars[name].to_numpy(np.float64) for name in ("bid", "ask"))

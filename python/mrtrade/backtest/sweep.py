@@ -110,8 +110,9 @@ def sweep(
         `COST_SCALE` multiplies slippage, spread, fees and impact.
     dataset
         Folder of a `mrtrade.ml.dataset.Dataset` to run on instead of the recording, by
-        `mrtrade.backtest.bar_run.run_bars`: of the configuration count strategy, capital, fees and
-        ``execution.mode``. Features that it lacks are added to it.
+        `mrtrade.backtest.bar_run.run_bars`: of the configuration count strategy, capital, the
+        taker's fees (of a second leg, those of ``hedge``) and ``execution.mode``, which has to be
+        aggressive. Features that it lacks are added to it.
     sample, seed
         Draw so many of the combinations.
     workers

@@ -205,51 +205,58 @@ def _replayed(scene: Scene, strategy: Strategy) -> Fills:
 
 
 def _on_bars(job: Job, strategy: Strategy, folder: Path) -> list[Answer]:
-    from mrtrade.ml.dataset import Dataset
+    from mrtrade.ml.dataset import MANIFEST, Dataset
 
     config, costs = job.config, job.config.transaction_costs
-    data: Dataset = _kept(str(folder), lambda: Dataset.load(folder))
+    # Features may have been added to the folder, or another dataset put there.
+    made = (folder / MANIFEST).read_bytes()
+    data: Dataset = _kept((str(folder), made), lambda: Dataset.load(folder))
     time = to_ns(data.bars.index)
     period_ns = period_of(int(time[-1] - time[0]))
     second = data.second if len(strategy.legs) > 1 else None
     if len(strategy.legs) > 1 and second is None:
         raise ConfigError(f"{type(strategy).__name__} trades two legs, and the data have one")
     targets = strategy.targets(data.features[list(strategy.features)])
-    mode = strategy.entry_mode or config.execution.mode
-    runs: dict[tuple[float, float], BarResult] = {}
+    entry, leave = strategy.crosses(config.execution.mode)
+    runs: dict[float, BarResult] = {}
     answers = []
     for row, charge in job.charges:
-        fees = _fees(config, charge)
-        if fees not in runs:
-            runs[fees] = run_bars(
+        fee = _taker_bps(costs, charge.taker_fee_bps)
+        if fee not in runs:
+            runs[fee] = run_bars(
                 data.bars,
                 targets,
-                costs=SpreadCost(*fees, _spread(data.bars)),
+                costs=SpreadCost(fee, _spread(data.bars)),
                 second=second,
-                second_costs=None if second is None else SpreadCost(*fees, _spread(second)),
+                second_costs=None if second is None else _second_cost(config, second),
                 funding=data.funding if costs.funding else None,
                 capital=config.capital,
-                urgency=1.0 if mode == "aggressive" else 0.0,
+                urgency=(float(entry), float(leave)),
             )
-        measures = measure_bars(runs[fees].at_cost(charge.scale), period_ns)
+        measures = measure_bars(runs[fee].at_cost(charge.scale), period_ns)
         answers.append(Answer(row, measures, data.fingerprint, period_ns))
     return answers
 
 
-def _fees(config: BacktestConfig, charge: Charge) -> tuple[float, float]:
-    """Maker and taker fee, bps."""
-    fees = config.transaction_costs.fees()
-    pair = []
-    for name, own in (("maker", charge.maker_fee_bps), ("taker", charge.taker_fee_bps)):
-        if own is None and f"{name}_fee" not in fees:
-            raise ConfigError(
-                "not given, and bars do not say whose fees they are",
-                key=f"transaction_costs.{name}_fee_bps",
-                expected="basis points of the notional",
-                remedy="give it",
-            )
-        pair.append(BPS_PER_ONE * fees[f"{name}_fee"] if own is None else own)
-    return pair[0], pair[1]
+def _taker_bps(costs: CostsConfig, charged: float | None, key: str = "") -> float:
+    """Return the fee of an order that crosses the spread, bps."""
+    if charged is not None:
+        return charged
+    fees = costs.fees()
+    if "taker_fee" not in fees:
+        raise ConfigError(
+            "not given, and bars do not say whose fees they are",
+            key=f"{key}transaction_costs.taker_fee_bps",
+            expected="basis points of the notional",
+            remedy="give it",
+        )
+    return BPS_PER_ONE * fees["taker_fee"]
+
+
+def _second_cost(config: BacktestConfig, bars: pd.DataFrame) -> SpreadCost:
+    """Return the charge of the second leg, whose fees are its own market's."""
+    costs = CostsConfig() if config.hedge is None else config.hedge.transaction_costs
+    return SpreadCost(_taker_bps(costs, None, "hedge."), _spread(bars))
 
 
 def _spread(bars: pd.DataFrame) -> npt.NDArray[np.float64]:

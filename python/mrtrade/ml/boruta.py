@@ -231,7 +231,7 @@ class _Forest:
             "enable_bundle": False,
             "feature_pre_filter": False,
             "deterministic": True,
-            "force_col_wise": True,
+            "force_row_wise": True,
             "num_threads": self._threads,
             "seed": seed,
             "verbosity": -1,

@@ -291,8 +291,7 @@ def _map(
     with pa.memory_map(str(folder / f"{name}.arrow")) as source:
         table = pa.ipc.open_file(source).read_all()
     for one in table.column_names if columns is None else columns:
-        column = table[one].combine_chunks()  # one batch was written: nothing is copied
-        yield one, np.asarray(column.to_numpy(zero_copy_only=len(column) > 0))
+        yield one, table[one].to_numpy()  # one batch was written: nothing is copied
 
 
 def _read(folder: Path, name: str) -> pd.DataFrame:

@@ -4,10 +4,11 @@
 ``distribution.json``   each feature's values in training, for drift
 ``selection.json``      what became of every feature that was offered
 ``model.json``          features, parameters, seed, label, span, fingerprint of the data, versions,
-                        metrics, and the SHA-256 of each file above
-``history.jsonl``       stages: a line a move, appended only; the last one holds
+                        metrics, the SHA-256 of each file above and of itself
+``history.jsonl``       stages: a line a move, none is ever changed; the last one holds
 
-A folder is written beside its place, brought to disk and renamed, so that it is whole or not there.
+A folder is written beside its place, brought to disk and renamed, so that it is whole or not there;
+so is a history when a move is added.
 Its name ends in the first 12 digits of a SHA-256 over what was trained; the same model again is the
 same folder, whenever and on however many threads it was made.
 """
@@ -30,6 +31,7 @@ from typing import Any, Literal, get_args
 import pandas as pd
 
 from mrtrade.errors import ConfigError, DataError, RunError
+from mrtrade.ml.disk import locks, sync_folder
 from mrtrade.ml.forecaster import Forecaster
 from mrtrade.ml.params import ForecastParams
 from mrtrade.ml.selection import COLUMNS
@@ -47,6 +49,8 @@ MOVES: Mapping[Stage, tuple[Stage, ...]] = {
 """Where a model may go from each stage: up one step, down one step, or out for good."""
 
 MANIFEST, HISTORY = "model.json", "history.jsonl"
+#: Key of the manifest under which the SHA-256 of all else in it stands.
+SEAL = "sha256"
 FILES = ("model.txt", "distribution.json", "selection.json")
 PACKAGES = ("mrtrade", "lightgbm", "numpy", "pandas", "scikit-learn", "scipy")
 #: What the name of a folder is made from; the rest of the manifest says when and with what.
@@ -107,22 +111,23 @@ def save_model(
         The same as before, stage and all, where it was saved already.
     """
     root = Path(root)
-    root.mkdir(parents=True, exist_ok=True)
     contents = {
         "model.txt": forecaster.model,
         "distribution.json": _json(forecaster.distribution),
         "selection.json": _json(_selection_rows(forecaster.selection)),
     }
-    manifest = {
-        "name": name,
-        "symbol": symbol,
-        "created": _now(),
-        **_facts(forecaster),
-        "versions": _versions(),
-        "files": {key: _digest(text.encode()) for key, text in contents.items()},
-    }
+    manifest = _as_read(
+        {
+            "name": name,
+            "symbol": symbol,
+            "created": _now(),
+            **_facts(forecaster),
+            "versions": _versions(),
+            "files": {key: _digest(text.encode()) for key, text in contents.items()},
+        }
+    )
     place = root / _folder_name(manifest)
-    with _locked(root):
+    with _locked(root, make=True):
         if place.exists():
             return open_model(place)
         with tempfile.TemporaryDirectory(prefix=".saving-", dir=root) as scratch:
@@ -130,11 +135,11 @@ def save_model(
             new.mkdir()
             for key, text in contents.items():
                 _write(new / key, text)
-            _write(new / MANIFEST, _json(manifest))
+            _write(new / MANIFEST, _json(manifest | {SEAL: _seal(manifest)}))
             _write(new / HISTORY, _move(None, "candidate", who, "saved"))
-            _sync(new)
+            sync_folder(new)
             new.rename(place)
-            _sync(root)
+            sync_folder(root)
     return open_model(place)
 
 
@@ -199,7 +204,7 @@ def list_models(root: str | Path) -> list[Model]:
     if not root.is_dir():
         return []
     folders = [one.parent for one in sorted(root.glob(f"*/{MANIFEST}"))]
-    found = [Model(one, _manifest(one), stage_of(one)) for one in folders if one.name[0] != "."]
+    found = [Model(one, _manifest(one), stage_of(one)) for one in folders]
     return sorted(found, key=lambda one: (one.manifest["created"], one.id), reverse=True)
 
 
@@ -209,8 +214,11 @@ def history(folder: str | Path) -> list[dict[str, Any]]:
     try:
         lines = place.read_text(encoding="utf-8").splitlines()
         moves = [json.loads(line) for line in lines]
-        if not moves or any(move["to"] not in STAGES for move in moves):
-            raise ValueError("a stage is missing or unknown")
+        stages = [None, *(move["to"] for move in moves)]
+        if not moves or [move["from"] for move in moves] != stages[:-1]:
+            raise ValueError("a move is missing")
+        if unknown := set(stages[1:]) - set(STAGES):
+            raise ValueError(f"no such stage: {unknown.pop()}")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _damaged(place, f"not a history of stages: {error}") from error
     return moves
@@ -254,10 +262,11 @@ def promote(folder: str | Path, to: str, *, who: str, why: str) -> Model:
             )
         if to == "live":
             _refuse_second(model)
-        with (folder / HISTORY).open("a", encoding="utf-8") as file:
-            file.write(_move(model.stage, to, who, why))
-            file.flush()
-            os.fsync(file.fileno())
+        place, new = folder / HISTORY, folder / f".{HISTORY}"
+        before = place.read_text(encoding="utf-8")
+        _write(new, before + _move(model.stage, to, who, why))
+        new.replace(place)
+        sync_folder(folder)
     return Model(folder, model.manifest, stage_of(folder))
 
 
@@ -305,12 +314,29 @@ def _manifest(folder: Path) -> dict[str, Any]:
         raise DataError("no model is there", file=folder, remedy="see: mrtrade models list")
     try:
         told: dict[str, Any] = json.loads(place.read_text(encoding="utf-8"))
-        lacking = [key for key in (*IDENTITY, "created", "metrics") if key not in told]
-    except (OSError, ValueError, TypeError) as error:
-        raise _damaged(place, f"not a manifest: {error}") from error
-    if lacking:
-        raise _damaged(place, f"lacks {lacking[0]}")
+        seal = told.pop(SEAL)
+    except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
+        raise _damaged(place, f"not a manifest: {error!r}") from error
+    if seal != _seal(told):
+        raise _damaged(place, "not the file that was saved")
     return told
+
+
+def _seal(manifest: Mapping[str, Any]) -> str:
+    return _digest(json.dumps(manifest, sort_keys=True, allow_nan=False).encode())
+
+
+def _as_read(manifest: dict[str, Any]) -> dict[str, Any]:
+    """Return a manifest as it is when it has been written and read again."""
+    try:
+        found: dict[str, Any] = json.loads(_json(manifest))
+    except (TypeError, ValueError) as error:
+        raise ConfigError(
+            f"what is said of the model cannot be written: {error}",
+            key="about",
+            expected="JSON types, and numbers that are finite",
+        ) from error
+    return found
 
 
 def _versions() -> dict[str, str | None]:
@@ -341,7 +367,9 @@ def _json(content: Any) -> str:
 
 
 def _damaged(file: Path, what: str) -> DataError:
-    return DataError(what, file=file, remedy="take the model from a copy, or train it again")
+    return DataError(
+        what, file=file, remedy="remove the model's folder; take a copy of it, or train it again"
+    )
 
 
 def _write(path: Path, text: str) -> None:
@@ -351,23 +379,19 @@ def _write(path: Path, text: str) -> None:
         os.fsync(file.fileno())
 
 
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 @contextmanager
-def _locked(root: Path) -> Iterator[None]:
+def _locked(root: Path, *, make: bool = False) -> Iterator[None]:
     """Let one process at a time write below `root`: of two, both would find no other live."""
-    import fcntl
-
+    fcntl = locks(root)
     try:
-        file = (root / ".lock").open("w")
+        if make:
+            root.mkdir(parents=True, exist_ok=True)
+        with (root / ".lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
     except OSError as error:
-        raise RunError(f"cannot be written: {error.strerror}", file=root) from error
-    with file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+        raise RunError(
+            f"cannot be written: {error.strerror or error}; what was saved before is as it was",
+            file=root,
+            remedy="see to room and rights there",
+        ) from error

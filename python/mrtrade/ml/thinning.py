@@ -32,8 +32,8 @@ def thin(spans: Spans, per_label: int = 1) -> npt.NDArray[np.int64]:
     after = np.searchsorted(start, start + (end - start) // per_label, side="left")
     following = np.maximum(after, np.arange(1, len(start) + 1)).tolist()
     picked = []
-    row = 0
-    while row < len(start):
+    row, rows = 0, len(start)
+    while row < rows:
         picked.append(row)
         row = following[row]
     return np.asarray(picked, dtype=np.int64)

@@ -54,7 +54,8 @@ def _log(client: Any, model: Model) -> str:
     told = model.manifest
     experiment = client.get_experiment_by_name(told["name"])
     number = experiment.experiment_id if experiment else client.create_experiment(told["name"])
-    known = client.search_runs([number], f"tags.model = '{model.id}'", max_results=1)
+    own = f"tags.model = '{model.id}' AND attributes.status = 'FINISHED'"  # not one cut short
+    known = client.search_runs([number], own, max_results=1)
     if known:
         found = str(known[0].info.run_id)
         client.set_tag(found, "stage", model.stage)

@@ -9,7 +9,9 @@
    good in them, and the trees would be too many.
 3. Trees are grown for each block on the rows before it whose labels had ended by then (less
    `embargo`), as a walk-forward within the span. The number of trees is the one at which the mean
-   loss over the blocks was lowest; growing ends `patience` rounds after that.
+   loss over the blocks was lowest; growing ends `patience` rounds after that. What all blocks share
+   are the edges of the features' bins, which are cut on values of all rows (never on labels), and
+   weights, which are of all labels' spans.
 4. The model that is used is grown once more, on all rows, with that number of trees and no other
    setting changed. The alternative, the model of the last block, would lack the newest part of the
    span, which is the likest to what comes next; with few leaves, many rows a leaf and a fixed
@@ -67,14 +69,16 @@ class Target:
     ----------
     value : numpy.ndarray of float64, shape (n,)
         bps, or for classification the number of the class.
-    class_returns : tuple of float
-        Mean return of each class, bps, less that of all rows where forecasts have no mean; empty
-        for regression.
+    returns : numpy.ndarray of float64, shape (n,)
+        bps.
+    classes : int
+        How many there are; 0 for regression.
     spans : (start_ns, end_ns)
     """
 
     value: Floats
-    class_returns: tuple[float, ...]
+    returns: Floats
+    classes: int
     spans: Spans
 
 
@@ -142,7 +146,7 @@ def train(
         seed=seed,
         span_ns=(int(target.spans[0][0]), int(target.spans[1].max())),
         rows=len(rows),
-        class_returns=target.class_returns,
+        class_returns=_class_returns(target, np.arange(len(rows)), weight, params),
         distribution=distribution_of(values, names),
         selection=None if selection is None else selection.report,
         metrics={**metrics, "confirmed_features": selection.confirmed if selection else None},
@@ -198,10 +202,9 @@ def _rows(labels: pd.DataFrame, params: ForecastParams) -> npt.NDArray[np.int64]
 def _target(labels: pd.DataFrame, params: ForecastParams) -> Target:
     spans = (to_ns(labels["start_ns"]), to_ns(labels["end_ns"]))
     if params.task == "regression":
-        return Target(labels["label_bps"].to_numpy(dtype=np.float64), (), spans)
-    label = labels["label"].to_numpy(dtype=np.float64)
-    returned = labels["return_bps"].to_numpy(dtype=np.float64)
-    classes, number = np.unique(label, return_inverse=True)
+        value = labels["label_bps"].to_numpy(dtype=np.float64)
+        return Target(value, value, 0, spans)
+    classes, number = np.unique(labels["label"].to_numpy(dtype=np.float64), return_inverse=True)
     if len(classes) < 2:
         raise DataError(
             "all labels are the same",
@@ -209,9 +212,8 @@ def _target(labels: pd.DataFrame, params: ForecastParams) -> Target:
             value=classes[0].item(),
             remedy="set barriers that the price can reach both of, or a longer span",
         )
-    middle = float(returned.mean()) if params.intercept == "zero" else 0.0
-    means = tuple(float(returned[number == one].mean()) - middle for one in range(len(classes)))
-    return Target(number.astype(np.float64), means, spans)
+    returned = labels["return_bps"].to_numpy(dtype=np.float64)
+    return Target(number.astype(np.float64), returned, len(classes), spans)
 
 
 def _folds(spans: Spans, params: ForecastParams) -> list[Split]:
@@ -247,12 +249,13 @@ def _select(
     if params.selection is None:
         return None
     start, end = target.spans
-    value = target.value
-    if target.class_returns:
-        value = np.asarray(target.class_returns)[value.astype(np.int64)]
+    value = target.value[before]
+    if target.classes:
+        of_class = np.asarray(_class_returns(target, before, weight, params))
+        value = of_class[value.astype(np.int64)]
     return select_features(
         X.iloc[before],
-        value[before],
+        value,
         weight[before],
         spans=(start[before], end[before]),
         seed=seed,
@@ -281,10 +284,10 @@ def _settings(target: Target, rows: int, params: ForecastParams, seed: int) -> d
         "seed": seed,
         "verbosity": -1,
     }
-    if target.class_returns:
+    if target.classes:
         settings |= {
             "objective": "multiclass",
-            "num_class": len(target.class_returns),
+            "num_class": target.classes,
             "boost_from_average": True,
         }
     return settings
@@ -301,29 +304,28 @@ def _early_stop(
 ) -> tuple[int, dict[str, Any]]:
     """Find the number of trees; return it and what the forecasts of the blocks were worth."""
     lightgbm = need("lightgbm", "ml")
-    label = target.value - _mean(target, folds[0][0], weight, params)
-    settings = _settings(target, len(folds[0][0]), params, seed) | {"num_threads": threads}
+    first = folds[0][0]
+    truth = target.returns - _mean(target, first, weight, params)
+    class_returns = _class_returns(target, first, weight, params)
+    settings = _settings(target, len(first), params, seed) | {"num_threads": threads}
     found = lightgbm.cv(
         settings,
-        lightgbm.Dataset(values, label, weight=weight),
+        lightgbm.Dataset(values, target.value if target.classes else truth, weight=weight),
         params.max_rounds,
         folds=folds,
-        feval=_log_loss if target.class_returns else _squared_error,
+        feval=_log_loss if target.classes else _squared_error,
         callbacks=[lightgbm.early_stopping(params.patience, verbose=False)],
         return_cvbooster=True,
     )
     grown = found["cvbooster"]
     rounds = int(grown.best_iteration)
-    truth = label
-    if target.class_returns:
-        truth = np.asarray(target.class_returns)[target.value.astype(np.int64)]
     parts = []
     for booster, (before, block) in zip(grown.boosters, folds, strict=True):
         output = booster.predict(values[block], num_iteration=rounds, num_threads=threads)
         mean = 0.0
         if params.intercept == "mean":
             mean = float(np.average(truth[before], weights=weight[before]))
-        forecast = to_bps(output, target.class_returns)
+        forecast = to_bps(output, class_returns)
         parts.append((forecast, truth[block], np.full(len(block), mean)))
     forecast, truth, nothing = (np.concatenate(one) for one in zip(*parts, strict=True))
     return rounds, {
@@ -359,10 +361,23 @@ def _skill(forecast: Floats, truth: Floats, nothing: Floats) -> dict[str, float 
 def _mean(
     target: Target, rows: npt.NDArray[np.intp], weight: Floats, params: ForecastParams
 ) -> float:
-    """Return what labels are lessened by, so that forecasts have no mean: 0 where they are not."""
-    if target.class_returns or params.intercept == "mean":
+    """Return what returns are lessened by, so that forecasts have no mean: 0 where they have."""
+    if params.intercept == "mean":
         return 0.0
-    return float(np.average(target.value[rows], weights=weight[rows]))
+    return float(np.average(target.returns[rows], weights=weight[rows]))
+
+
+def _class_returns(
+    target: Target, rows: npt.NDArray[np.intp], weight: Floats, params: ForecastParams
+) -> tuple[float, ...]:
+    """Mean return of each class over some rows, bps, less `_mean`; 0 of a class without rows."""
+    if not target.classes:
+        return ()
+    number = target.value[rows].astype(np.int64)
+    moved = target.returns[rows] - _mean(target, rows, weight, params)
+    total = np.bincount(number, weight[rows] * moved, minlength=target.classes)
+    share = np.bincount(number, weight[rows], minlength=target.classes)
+    return tuple(np.divide(total, share, out=np.zeros_like(total), where=share > 0.0).tolist())
 
 
 def _grow(
@@ -378,7 +393,9 @@ def _grow(
     """Grow the model that is used, on all rows; return its text."""
     lightgbm = need("lightgbm", "ml")
     settings = _settings(target, len(values), params, seed) | {"num_threads": threads}
-    label = target.value - _mean(target, np.arange(len(values)), weight, params)
+    label = target.value
+    if not target.classes:
+        label = label - _mean(target, np.arange(len(values)), weight, params)
     plain = all(_PLAIN_NAME.fullmatch(name) for name in names)
     data = lightgbm.Dataset(
         values, label, weight=weight, feature_name=names if plain else "auto", params=settings

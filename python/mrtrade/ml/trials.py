@@ -35,6 +35,7 @@ import pandas as pd
 
 from mrtrade.clock import duration_ns
 from mrtrade.errors import ConfigError, DataError, RunError
+from mrtrade.ml.disk import locks, sync_folder
 
 _LOG = logging.getLogger(__name__)
 
@@ -172,7 +173,7 @@ class TrialLedger:
     def __init__(self, path: str | os.PathLike[str] = "trials.jsonl") -> None:
         self.path = Path(path)
         self._known = _Known()
-        self._mutex = threading.RLock()
+        self._mutex = threading.Lock()  # the file's lock lets readers in together
 
     def __repr__(self) -> str:
         return f"TrialLedger({str(self.path)!r})"
@@ -287,7 +288,7 @@ class TrialLedger:
     @contextmanager
     def _opened(self, write: bool) -> Iterator[int]:
         """Open the file, held by nobody else, or by readers only."""
-        fcntl = _locks(self.path)
+        fcntl = locks(self.path)
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND if write else os.O_RDONLY
         try:
             made = write and not self.path.exists()
@@ -300,7 +301,7 @@ class TrialLedger:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX if write else fcntl.LOCK_SH)
                 if made:
-                    _sync_folder(self.path.parent)
+                    sync_folder(self.path.parent)
             except OSError as error:
                 raise _unusable(self.path, error) from error
             yield file
@@ -342,32 +343,12 @@ class TrialLedger:
             raise _unusable(self.path, error) from error
 
 
-def _locks(path: Path) -> Any:
-    try:
-        import fcntl
-    except ModuleNotFoundError as error:
-        raise RunError(
-            "a ledger of trials needs the file locks of POSIX, which this platform lacks",
-            file=path,
-            remedy="work on Linux or macOS, or in WSL",
-        ) from error
-    return fcntl
-
-
 def _unusable(path: Path, error: OSError) -> RunError:
     return RunError(
         f"the ledger of trials cannot be locked, read or written: {error.strerror or error}",
         file=path,
         remedy="see to room and rights there; it must lie on a file system that has locks",
     )
-
-
-def _sync_folder(path: Path) -> None:
-    folder = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _bytes(file: int, begin: int, end: int) -> bytes:

@@ -8,9 +8,9 @@ for one decision at a time, which give the same targets. So one class runs in ba
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -44,9 +44,9 @@ class Rules:
 
     Attributes
     ----------
-    enter_long, enter_short : ndarray of bool
-        Take the position, unless it is held already.
-    exit_long, exit_short : ndarray of bool
+    enter_long, enter_short : ndarray of bool, or bool
+        Take the position, unless it is held already. False: never.
+    exit_long, exit_short : ndarray of bool, or bool
         Leave it, if it is held.
     size : ndarray or float
         Share of the largest position for entries at this row, clipped to 0..1; 0 or NaN: no entry.
@@ -56,13 +56,17 @@ class Rules:
         Seconds after which the position is closed; NaN: no limit.
     """
 
-    enter_long: Mask
-    enter_short: Mask
-    exit_long: Mask
-    exit_short: Mask
+    enter_long: Mask | bool
+    enter_short: Mask | bool
+    exit_long: Mask | bool
+    exit_short: Mask | bool
     size: Array | float = 1.0
     stop_bps: Array | float = np.nan
     hold_s: Array | float = np.nan
+
+
+FLAGS = ("enter_long", "enter_short", "exit_long", "exit_short")
+TERMS = ("size", "stop_bps", "hold_s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,8 +201,8 @@ class Strategy:
             same index.
         """
         row = {name: features[name].to_numpy(dtype=np.float64) for name in self.features}
-        rules, terms = self._evaluate(row, len(features))
-        side = _held_side(rules)
+        flags, terms = self._evaluate(row, len(features))
+        side = _held_side(*flags)
         # The terms of a position are those of the row at which its run of one side began.
         begins = np.diff(side, prepend=np.int8(0)) != 0
         terms = terms[:, np.maximum(_latest(begins), 0)]
@@ -211,13 +215,14 @@ class Strategy:
     def on_decision(self, ctx: Context) -> Target | None:
         """Return the target from now on, or None where it stays what it was (flat at first)."""
         row = {name: np.array([ctx.features[name]], dtype=np.float64) for name in self.features}
-        rules, terms = self._evaluate(row, 1)
+        flags, terms = self._evaluate(row, 1)
+        enter_long, enter_short, exit_long, exit_short = (flag[0] for flag in flags)
         held = np.sign(self._held.target)
-        if rules.enter_long[0]:
+        if enter_long:
             side = 1
-        elif rules.enter_short[0]:
+        elif enter_short:
             side = -1
-        elif (held > 0 and rules.exit_long[0]) or (held < 0 and rules.exit_short[0]):
+        elif (held > 0 and exit_long) or (held < 0 and exit_short):
             side = 0
         else:
             return None
@@ -227,17 +232,55 @@ class Strategy:
         self._held = Target(side * size, stop_bps, hold_s) if side else Target(0.0)
         return self._held
 
-    def _evaluate(self, row: Row, rows: int) -> tuple[Rules, Array]:
-        """Return the rules with entries of one side and a size only; rows of size, stop, hold."""
+    def crosses(self, configured: Mode) -> tuple[bool, bool]:
+        """Whether targets other than flat, and flat ones, cross the spread at once.
+
+        Parameters
+        ----------
+        configured : {"passive", "aggressive"}
+            What holds where the strategy does not say, see `entry_mode`.
+
+        Raises
+        ------
+        ConfigError
+            If the strategy names a mode that there is not.
+        """
+        modes = self.entry_mode or configured, self.exit_mode or configured
+        for name, mode in zip(("entry_mode", "exit_mode"), modes, strict=True):
+            if mode not in get_args(Mode):
+                raise ConfigError(
+                    f"{type(self).__name__} orders in no known way",
+                    key=name,
+                    value=mode,
+                    expected=" or ".join(get_args(Mode)),
+                )
+        return modes[0] == "aggressive", modes[1] == "aggressive"
+
+    def _evaluate(self, row: Row, rows: int) -> tuple[list[Mask], Array]:
+        """Return entries, of one side and with a size only, and exits; size, stop and limit."""
         with np.errstate(divide="ignore", invalid="ignore"):  # a ratio with nothing below is NaN
             rules = self.rules(row)
+        flags = [self._column(rules, name, rows) for name in FLAGS]
         terms = np.empty((3, rows))
-        terms[0] = np.clip(rules.size, 0.0, 1.0)
-        terms[1] = rules.stop_bps
-        terms[2] = rules.hold_s
+        for i, name in enumerate(TERMS):
+            terms[i] = self._column(rules, name, rows)
+        np.clip(terms[0], 0.0, 1.0, out=terms[0])
         sized = terms[0] > 0.0
-        long = rules.enter_long & sized
-        return replace(rules, enter_long=long, enter_short=rules.enter_short & sized & ~long), terms
+        long = flags[0] & sized
+        return [long, flags[1] & sized & ~long, *flags[2:]], terms
+
+    def _column(self, rules: Rules, name: str, rows: int) -> npt.NDArray[Any]:
+        """Return what the rules say by a name: a value for each row."""
+        value = np.asarray(getattr(rules, name))
+        kinds, expected = ("b", "bool") if name in FLAGS else ("fiu", "numbers")
+        if value.dtype.kind not in kinds or value.shape not in ((), (rows,)):
+            raise ConfigError(
+                f"{type(self).__name__}.rules gives no such {name}",
+                value=f"{value.dtype} of shape {value.shape}",
+                expected=f"{expected}, one for each of {rows} rows or one for all",
+                remedy="mend the strategy",
+            )
+        return value if value.ndim else np.full(rows, value)
 
 
 def _latest(events: Mask) -> npt.NDArray[np.int64]:
@@ -245,11 +288,13 @@ def _latest(events: Mask) -> npt.NDArray[np.int64]:
     return np.maximum.accumulate(np.where(events, np.arange(len(events)), -1))
 
 
-def _held_side(rules: Rules) -> npt.NDArray[np.int8]:
+def _held_side(
+    enter_long: Mask, enter_short: Mask, exit_long: Mask, exit_short: Mask
+) -> npt.NDArray[np.int8]:
     """Side held after each row: that of the latest entry, unless an exit came after it."""
-    long, short = _latest(rules.enter_long), _latest(rules.enter_short)
-    is_long = (long > short) & (_latest(rules.exit_long) <= long)
-    is_short = (short > long) & (_latest(rules.exit_short) <= short)
+    long, short = _latest(enter_long), _latest(enter_short)
+    is_long = (long > short) & (_latest(exit_long) <= long)
+    is_short = (short > long) & (_latest(exit_short) <= short)
     return is_long.astype(np.int8) - is_short.astype(np.int8)
 
 

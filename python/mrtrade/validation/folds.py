@@ -436,7 +436,7 @@ class _Fold:
                 value=self.data.symbol,
                 remedy="give candles of the spot",
             )
-        mode = strategy.entry_mode or self.config.costs.mode
+        entry, leave = strategy.crosses(self.config.costs.mode)
         return run_bars(
             self.data.bars.iloc[begin:end],
             targets,
@@ -446,7 +446,7 @@ class _Fold:
             second_costs=None if second is None else second_costs,
             capital=self.config.costs.capital,
             size_usd=self.config.costs.size_usd,
-            urgency=1.0 if mode == "aggressive" else 0.0,
+            urgency=(float(entry), float(leave)),
         )
 
 

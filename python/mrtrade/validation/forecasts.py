@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 import numpy as np
@@ -16,8 +17,14 @@ from mrtrade.ml.labels import forward_return
 from mrtrade.ml.training import train
 from mrtrade.validation.settings import ModelConfig
 
-#: Units of what is measured in the money, the coins or the pace of one symbol.
-NOT_SCALE_FREE = ("quote", "base", "1/s", "count", "touch sizes")
+#: Units of what is measured in the money, the coins or the pace of one symbol. Whole words: a
+#: volatility's ``1/sqrt(year)`` is none of them.
+_NOT_SCALE_FREE = re.compile(r"\b(quote|base|1/s|count|touch sizes)\b")
+
+
+def features_offered(data: Dataset, model: ModelConfig) -> list[str]:
+    """Return the features that a model is offered: the named ones, or else `offered` of all."""
+    return offered(map(str, data.features)) if model.features is None else model.features
 
 
 def offered(names: Iterable[str]) -> list[str]:
@@ -35,7 +42,7 @@ def _is_offered(name: str) -> bool:
         unit = get(name).unit
     except ConfigError:
         return True
-    return name in FEATURES and not any(word in unit for word in NOT_SCALE_FREE)
+    return name in FEATURES and not _NOT_SCALE_FREE.search(unit)
 
 
 def fit(data: Dataset, span: tuple[int, int], model: ModelConfig, seed: int) -> Forecaster:
@@ -50,7 +57,7 @@ def fit(data: Dataset, span: tuple[int, int], model: ModelConfig, seed: int) -> 
     seed : int
     """
     begin, end = span
-    names = offered(map(str, data.features)) if model.features is None else model.features
+    names = features_offered(data, model)
     # Prices after the span are not even looked at.
     labels = forward_return(data.bars["mid"].iloc[: end + model.horizon], model.horizon)
     # Column by column: pandas would copy all of them into one block first.

@@ -47,6 +47,7 @@ from mrtrade.validation.folds import (
     reads_forecast,
     run_fold,
 )
+from mrtrade.validation.forecasts import features_offered
 from mrtrade.validation.returns import daily_sums, returns_digest
 from mrtrade.validation.settings import StrategyPlan, WalkForwardConfig
 
@@ -274,7 +275,9 @@ def trials_of(result: WalkForwardResult, config: WalkForwardConfig) -> Iterator[
         "seed": config.seed,
     }
     if reads_forecast([plan]):
-        common["model"] = config.model.model_dump(mode="json")
+        # With the features by name: a model that is offered others is another trial.
+        offered = {"features": result.manifest["offered"]}
+        common["model"] = config.model.model_dump(mode="json") | offered
     asked: list[dict[str, Any]] = [{"params": one} for one in result.configurations]
     if len(asked) > 1:
         asked.append({"chosen_from": plan.grid, "params": plan.params})
@@ -319,11 +322,13 @@ def _check_features(data: Dataset, config: WalkForwardConfig) -> None:
 
 
 def _manifest(config: WalkForwardConfig, data: Mapping[str, Dataset]) -> dict[str, Any]:
+    offers = reads_forecast(config.strategies.values())
     return {
         "config": config.model_dump(mode="json"),
         "data": {
             one.symbol: {"fingerprint": one.fingerprint, **one.about} for one in data.values()
         },
+        "offered": features_offered(data[""], config.model) if offers else [],
         "code": code_hashes(),
         "strategies": {label: code_of(plan) for label, plan in config.strategies.items()},
         "versions": versions(),

@@ -1,0 +1,31 @@
+"""What keeps files whole: locks between processes, and names that are on the disk."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from mrtrade.errors import RunError
+
+
+def locks(path: Path) -> Any:
+    """Return the module of file locks; refuse where the platform has none."""
+    try:
+        import fcntl
+    except ModuleNotFoundError as error:
+        raise RunError(
+            "this needs the file locks of POSIX, which this platform lacks",
+            file=path,
+            remedy="work on Linux or macOS, or in WSL",
+        ) from error
+    return fcntl
+
+
+def sync_folder(path: Path) -> None:
+    """Bring to the disk which files a folder has."""
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
