@@ -131,6 +131,21 @@ def test_each_criterion_measures_what_it_says():
     assert by_name["Sharpe ratio in low volatility"].measured == pytest.approx(low)
 
 
+def test_days_of_unknown_volatility_are_in_no_class():
+    made = result()
+    found = gate_one(dataclasses.replace(made, regime=made.regime[:-100]))
+    assert found.regimes.unknown == 100
+    assert found.regimes.table["rows"].tolist() == [207, 207, 206]
+
+
+@pytest.mark.parametrize(("days", "is_judged"), [(29, False), (30, True)])
+def test_a_ratio_of_less_than_thirty_days_is_not_judged(days, is_judged):
+    made = result()
+    short = dataclasses.replace(made, frame=made.frame[:days], grid=made.grid[:days])
+    one = judged(gate_one(short))["Sharpe ratio out of sample, net"]
+    assert (one.passed is not None) is is_judged
+
+
 def test_a_loser_is_no_go_and_says_why():
     found = gate_one(result((-2.0, -2.1, -1.9, -2.0)), noise=CLEAN)
     assert found.verdict.decision == "NO-GO"

@@ -121,6 +121,7 @@ def test_kinds_take_turns_and_seeds_are_never_used_twice():
     tasks = tasks_of(replace(SMALL, runs=6, sizes=(1.0, 2.0), per_size=2, kinds=noise.KINDS))
     assert [kind for kind, _, _ in tasks[:6]] == list(noise.KINDS) * 2
     assert len(set(tasks)) == len(tasks) == 10
+    assert {seed for *_, seed in tasks[:6]}.isdisjoint(seed for *_, seed in tasks[6:])
     own = tasks_of(replace(SMALL, source="candles.parquet"))
     assert {kind for kind, _, _ in own} == {"flipped_signs"}
 
