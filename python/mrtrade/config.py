@@ -328,9 +328,9 @@ class BacktestConfig(Section):
         return duration_ns(self.bar)
 
     def leg(self, hedge: HedgeConfig) -> "BacktestConfig":
-        """Return the configuration of the second leg by itself."""
+        """Return the configuration of the second leg; how much it holds follows from the first."""
         other = {name: getattr(hedge, name) for name in type(hedge).model_fields}
-        return self.model_copy(update={**other, "hedge": None})
+        return self.model_copy(update={**other, "hedge": None, "max_position": None})
 
     def instrument_overrides(self) -> dict[str, Any]:
         """Return what `mrtrade.instruments.instrument` takes as overrides, fees as fractions."""

@@ -106,6 +106,25 @@ def test_a_holding_limit_ends_at_the_first_price_at_or_after_it():
     assert within.fills.price[0].tolist() == [100.0, 103.0]
 
 
+@pytest.mark.parametrize(("hold_s", "price"), [(3600.0, 120.0), (3601.0, 130.0)])
+def test_a_limit_that_ends_in_a_gap_is_met_at_the_open_behind_it(hold_s, price):
+    made = grid([100, 100, 130], [100, 100, 120])
+    made["time"] = [START, START + MINUTE, START + 61 * MINUTE]
+    result = play(made, held([1, 1, 1], hold_s=hold_s), interval_ns=MINUTE)
+    assert result.fills.price[0].tolist() == [100.0, price]
+
+
+def test_new_terms_may_end_a_position_before_it_is_brought_to_its_new_size():
+    mids = [100] * 6
+    asked = [(0.5, NAN, NAN)] * 2 + [(1.0, NAN, 120.0)] * 4
+    # Two minutes old when the limit of two minutes comes: closed, never doubled.
+    result = play(grid(mids, mids), asked)
+    assert result.fills.row.tolist() == [1, 3]
+    assert result.fills.share.tolist() == [0.5, 0.0]
+    result = play(grid(mids, mids), [*asked[:2], *[(1.0, NAN, 121.0)] * 4])
+    assert result.fills.share.tolist() == [0.5, 1.0, 0.0]
+
+
 def test_where_no_price_is_nothing_is_filled_and_the_last_one_marks():
     mids = [100, 100, NAN, 110, NAN, NAN, 120]
     result = play(grid(mids), held([0, 1, 1, 1, 0, 0, 0]))

@@ -69,6 +69,29 @@ def test_a_basis_that_stands_loses_exactly_the_costs(result):
     assert result.trades["pnl"].sum() == pytest.approx(result.costs.net, abs=1e-8)
 
 
+def test_legs_are_the_same_in_base_units_whatever_a_contract_is(both):
+    steps = both["instrument"]
+    coarse = both["hedge"] | {"instrument": steps | {"multiplier": 2.0}}
+    got = run_pair(both | {"hedge": coarse, "max_position": 100 * steps["lot_size"]})
+    first, second = got.legs.values()
+    held = first.fills["position"].abs().max()
+    assert held == pytest.approx(100 * steps["lot_size"])
+    # A contract of two units: half as many of them.
+    assert second.fills["position"].abs().max() == pytest.approx(held / 2.0)
+    assert got.equity["other_position"].abs().max() == pytest.approx(held)
+    assert (got.equity["unhedged"].abs() < 1e-9).mean() > 0.9
+    # What the largest position is of the first leg may be less than a lot of the other's contracts.
+    tenth = {"multiplier": 0.1} | steps
+    other = both | {"instrument": steps | {"lot_size": steps["lot_size"] / 10.0}}
+    other |= {"hedge": both["hedge"] | {"instrument": tenth}}
+    small = run_pair(other | {"max_position": 0.5 * steps["lot_size"]})
+    held = [leg.fills["position"].abs().max() for leg in small.legs.values()]
+    assert held == pytest.approx([0.5 * steps["lot_size"], 5.0 * steps["lot_size"]])
+    fine = both | {"instrument": steps | {"multiplier": 0.2}, "max_position": steps["lot_size"]}
+    with pytest.raises(ConfigError, match="is more than the position"):
+        run_pair(fine)
+
+
 def test_a_pair_that_never_trades_is_a_result(both, tmp_path):
     file = tmp_path / "never.py"
     file.write_text(PAIR.replace("x > 0.3, x < -0.3", "x > 9.0, x < -9.0"))

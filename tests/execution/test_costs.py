@@ -301,7 +301,7 @@ CALIBRATION = Calibration(
     square_root_y=estimate(0.4), daily_volume=1e9,
     markouts=Markouts(horizons_s=(1.0, 30.0), edges=(0.2, 0.4), n=(5, 6, 0),
                       adverse_bps=((0.1, 0.2), (0.3, 0.5), (0.4, None)),
-                      se_bps=((0.1, 0.1), (0.1, 0.1), (0.1, None))),
+                      se_bps=((0.1, 0.1), (0.1, 0.1), (0.1, None)), p_alike=(0.0, 0.0)),
 )  # fmt: skip
 
 
@@ -339,8 +339,20 @@ def test_measured_mark_outs_stand_in_for_the_formula():
         assert got["adverse_selection_bps"] == pytest.approx(0.5 * adverse)
     state = STATE | {"vpin": 0.9}  # nothing was filled there
     assert np.isnan(model.cost_bps(1e3, 0.0, state, symbol="BTC/USDT")["expected_cost_bps"])
-    with pytest.raises(ConfigError, match="markout_s"):
-        cost(0.0, DynamicTransactionCostModel(calibration=CALIBRATION, markout_s=5.0))
+    # At 5 s nothing was measured: the formula.
+    other = DynamicTransactionCostModel(calibration=CALIBRATION, markout_s=5.0)
+    plain = DynamicTransactionCostModel(markout_s=5.0)
+    assert cost(0.0, other) == cost(0.0, plain)
+
+
+def test_a_mark_out_below_0_is_noise():
+    table = CALIBRATION.markouts.model_copy(
+        update={"adverse_bps": ((-1.0, -1.0), (0.3, 0.5), (0.4, None))}
+    )
+    model = DynamicTransactionCostModel(
+        calibration=CALIBRATION.model_copy(update={"markouts": table})
+    )
+    assert cost(0.0, model, vpin=0.1)["adverse_selection_bps"] == 0.0
 
 
 def test_without_vpin_a_maker_breaks_even():
@@ -426,3 +438,54 @@ def test_lambda_in_the_unit_of_the_model():
     assert kyle_bps(2.0, 5e4, Contract(0.1)) == pytest.approx(0.4 / 5e3)
     # A contract of 100 dollars that moves the price by 2: 0.4 bps for 100 dollars.
     assert kyle_bps(2.0, 5e4, Contract(100.0, inverse=True)) == pytest.approx(0.4 / 100)
+
+
+def test_a_calibration_of_another_market_is_refused():
+    model = DynamicTransactionCostModel(calibration=CALIBRATION)
+    with pytest.raises(ConfigError, match="measured on another market, was 'X BTC/USDT'"):
+        cost(model=model, symbol="ETH/USDT")
+    with pytest.raises(ConfigError, match="one of X ETH/USDT"):
+        model.daily_volume("ETH/USDT")
+    elsewhere = DynamicTransactionCostModel(calibration=CALIBRATION, exchange="Y")
+    for urgency in (0.0, 1.0):
+        with pytest.raises(ConfigError, match="one of Y BTC/USDT"):
+            cost(urgency, elsewhere)
+
+
+def test_terms_say_what_the_formulas_were_filled_with():
+    def origins(urgency, model=MODEL, **change):
+        market = {k: v for k, v in (STATE | change).items() if v is not None}
+        found = model.terms(urgency, market, symbol="BTC/USDT")
+        return {name: term.origin for name, term in found.items()}
+
+    assert origins(1.0) == {
+        "V": "config/costs.yaml", "lambda": "the market's state", "eta": "default",
+    }  # fmt: skip
+    assert origins(0.0) == {
+        "p": "Brownian mid, 10 s", "A": "VPIN, 30 s", "D": "Brownian mid, 10 s",
+    }  # fmt: skip
+    assert list(origins(0.5)) == ["V", "lambda", "eta", "p", "A", "D"]
+    measured = DynamicTransactionCostModel(calibration=CALIBRATION)
+    assert origins(1.0, measured, kyle_lambda=None) == {
+        "V": "calibration", "lambda": "calibration", "k": "calibration",
+    }  # fmt: skip
+    assert origins(0.0, measured)["A"] == "calibration, 30 s"
+    assert origins(1.0, kyle_lambda=None, daily_volume=1e9)["lambda"] == "rule, S / (0.1 V)"
+    assert origins(0.0, vpin=None, fill_probability=0.5) == {
+        "p": "the market's state", "A": "break even, S / 2", "D": "Brownian mid, 10 s",
+    }  # fmt: skip
+    root = DynamicTransactionCostModel(impact_model="square_root", square_root_y=0.5)
+    assert origins(1.0, root) == {"V": "config/costs.yaml", "Y": "given"}
+    fixed = DynamicTransactionCostModel(eta=2.0, kyle_lambda=1e-5, calibration=CALIBRATION)
+    assert origins(1.0, fixed) == {"V": "calibration", "lambda": "given", "eta": "given"}
+
+    # And by them the parts are the formulas of the class's notes.
+    u, size = 0.5, 2e5
+    t = {name: float(term.value) for name, term in MODEL.terms(u, STATE, symbol="BTC/USDT").items()}
+    got = cost(u, quantity=size)
+    rate = u * size / (300 / 86_400 * t["V"])
+    assert got["temporary_impact_bps"] == pytest.approx(u * t["eta"] * 5.0 * rate / 0.01)
+    assert got["permanent_impact_bps"] == pytest.approx(u * t["lambda"] * u * size / 2)
+    assert got["spread_bps"] == pytest.approx(u * 2.5 - (1 - u) * t["p"] * 2.5)
+    assert got["adverse_selection_bps"] == pytest.approx((1 - u) * t["p"] * t["A"])
+    assert got["opportunity_bps"] == pytest.approx((1 - u) * (1 - t["p"]) * t["D"])

@@ -1,5 +1,7 @@
 """Impact against the published tables, and the optimum against a numerical one."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -27,10 +29,48 @@ def test_the_rule_gives_the_coefficients_of_the_paper():
 def test_the_published_example():
     assert PAPER.kappa(LAMBDA) == pytest.approx(0.60708, abs=5e-6)
     assert 1.0 / PAPER.kappa(LAMBDA) == pytest.approx(1.647, abs=5e-4)
+    # As printed: 0.61 a day, 1.6 days.
+    assert round(PAPER.kappa(LAMBDA), 2) == 0.61
+    assert round(1.0 / PAPER.kappa(LAMBDA), 1) == 1.6
     best = PAPER.trajectory(LAMBDA)
     np.testing.assert_allclose(best, [1e6, 541956, 289854, 147897, 62142, 0], atol=0.5)
     assert PAPER.expected_cost(best) == pytest.approx(911_227, abs=0.5)
     assert PAPER.variance(best) ** 0.5 == pytest.approx(603_431, abs=0.5)
+
+
+def test_the_optimum_is_the_closed_form_of_the_paper():
+    """Equations 19 and 20 of Almgren & Chriss (2000), section 2.3, as they are printed."""
+    x, t, n, sigma, (epsilon, eta, gamma) = 1e6, 5.0, 5, 0.95, PAPER.coefficients
+    tau = t / n
+    rest = eta - gamma * tau / 2
+    for risk_aversion in (1e-7, LAMBDA, 2e-6):
+        k = PAPER.kappa(risk_aversion)
+        # What kappa is defined by.
+        assert 2 / tau**2 * (math.cosh(k * tau) - 1) == pytest.approx(
+            risk_aversion * sigma**2 / rest, rel=1e-12
+        )
+        expected = (
+            0.5 * gamma * x**2
+            + epsilon * x
+            + rest * x**2 * math.tanh(0.5 * k * tau)
+            * (tau * math.sinh(2 * k * t) + 2 * t * math.sinh(k * tau))
+            / (2 * tau**2 * math.sinh(k * t) ** 2)
+        )  # fmt: skip
+        variance = (
+            0.5 * sigma**2 * x**2
+            * (tau * math.sinh(k * t) * math.cosh(k * (t - tau)) - t * math.sinh(k * tau))
+            / (math.sinh(k * t) ** 2 * math.sinh(k * tau))
+        )  # fmt: skip
+        best = PAPER.trajectory(risk_aversion)
+        assert PAPER.expected_cost(best) == pytest.approx(expected, rel=1e-12)
+        assert PAPER.variance(best) == pytest.approx(variance, rel=1e-12)
+
+
+def test_all_at_once():
+    # The least variance: epsilon X + eta X^2 / tau, no risk.
+    at_once = [1e6, 0, 0, 0, 0, 0]
+    assert PAPER.expected_cost(at_once) == pytest.approx(0.0625e6 + 2.5e-6 * 1e12, rel=1e-12)
+    assert PAPER.variance(at_once) == 0.0
 
 
 def test_the_straight_line():

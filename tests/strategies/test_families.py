@@ -149,11 +149,51 @@ def test_statistical_gates(change):
     assert decide(statistical(), **stretched(**change))[0] == 0.0
 
 
+def test_bounds_are_within():
+    edges = [
+        {"half_life": 1.0},
+        {"half_life": 120.0},
+        {"vol_ratio": 1.5},
+        {"adx": 30.0},
+        {"vol_percentile": 0.9},
+        {"deviation": -1.0},
+    ]
+    for change in edges:
+        assert decide(statistical(), **stretched(**change))[0] > 0.0, change
+
+
 def test_the_spread_is_part_of_what_has_to_be_earned():
     strategy = statistical(min_spreads=2.0)
     assert decide(strategy, **stretched(spread_mean_bps=4.5))[0] == 1.0
     assert decide(strategy, **stretched(spread_mean_bps=4.51))[0] == 0.0
     assert decide(strategy, **stretched(spread_mean_bps=math.nan))[0] == 0.0
+
+
+def reverting(name, **params):
+    """A strategy of the name, and what each of its features is where it enters a side."""
+    bounds = {"max_adx": 30.0, "kill_adx": 50.0}
+    strategy = make_strategy(
+        name, bounds | params | ({"rate": "none"} if name == "funding" else {})
+    )
+    stems = {
+        n if n.startswith("imbalance") else n.rstrip("0123456789").rstrip("_")
+        for n in strategy.features
+    }
+
+    def row(side, z=2.5, **change):
+        given = {
+            **stretched(z=-side * z, deviation=-side * 30.0),
+            **{"imbalance_5": side * 0.5, "microprice_dev_bps": side * 0.1, "vpin_z": 0.0},
+            **{"queue_wait_bid": 1.0, "queue_wait_ask": 1.0, "spread_mean_bps": 0.1},
+            **{"basis_z": -side * z, "basis_dev_bps": -side * 30.0, "basis_half_life": 30.0},
+            "basis_vol": 0.1,
+        } | change
+        return one_row(strategy, **{key: value for key, value in given.items() if key in stems})
+
+    return strategy, row
+
+
+FAMILIES = ["statistical", "microstructure", "funding"]
 
 
 @pytest.mark.parametrize(
@@ -162,35 +202,36 @@ def test_the_spread_is_part_of_what_has_to_be_earned():
         ({"adx": 51.0}, True),
         ({"adx": 50.0}, False),  # neither enters nor leaves between the two levels
         ({"vol_percentile": 0.99}, True),
-        ({"vol_percentile": 0.95}, False),
+        ({"vol_percentile": 0.98}, False),
         ({"vol_ratio": 2.6}, True),
+        ({"vol_ratio": 2.5}, False),
         ({"adx": math.nan, "vol_percentile": math.nan}, False),
     ],
     ids=str,
 )
-@pytest.mark.parametrize("name", ["statistical", "microstructure", "funding"])
+@pytest.mark.parametrize("name", FAMILIES)
 def test_the_regime_switch_flattens(name, change, left):
-    if name == "funding" and "vol_ratio" in change:
-        pytest.skip("the basis has no volatility ratio")
-    strategy = make_strategy(
-        name, {"max_adx": 30.0, "kill_adx": 50.0} | ({"rate": "none"} if name == "funding" else {})
-    )
-    enter = {
-        **stretched(z=-2.5, deviation=-30.0),
-        **{"imbalance_5": 0.5, "microprice_dev_bps": 0.1, "vpin_z": 0.0, "spread_mean_bps": 0.1},
-        **{"queue_wait_bid": 1.0, "queue_wait_ask": 1.0},
-        **{"basis_z": -2.5, "basis_dev_bps": -30.0, "basis_half_life": 30.0, "basis_vol": 0.1},
-    }
-    stems = {
-        n if n.startswith("imbalance") else n.rstrip("0123456789").rstrip("_")
-        for n in strategy.features
-    }
-    enter = {key: value for key, value in enter.items() if key in stems}
-    rows = pd.concat([one_row(strategy, **enter), one_row(strategy, **(enter | change))])
-    assert strategy.targets(rows)["target"].tolist() == [1.0, 0.0 if left else 1.0]
-    if name == "statistical" and "vol_ratio" not in change:
-        off = statistical(regime_filter=False)
-        assert not [n for n in off.features if n.startswith(("adx", "vol_percentile"))]
+    strategy, row = reverting(name)
+    left = left and (name != "funding" or "vol_ratio" not in change)  # the basis has no such ratio
+    for side in (1, -1):
+        rows = pd.concat([row(side), row(side, **change)])
+        assert strategy.targets(rows)["target"].tolist() == [side, 0.0 if left else side]
+
+
+def test_without_the_filter_no_regime_is_read():
+    off = statistical(regime_filter=False)
+    assert not [n for n in off.features if n.startswith(("adx", "vol_percentile"))]
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("side", [1, -1])
+def test_left_where_the_z_score_is_back_at_the_exit(name, side):
+    strategy, row = reverting(name, exit_z=0.5)
+    course = pd.concat([row(side, z) for z in (2.5, 0.6, 0.51, 0.5, 2.5)])
+    assert strategy.targets(course)["target"].tolist() == [side, side, side, 0.0, side]
+    # Half of the way is left at z 2.5 for an exit at 1.25: that is what the stop is twice of.
+    strategy, row = reverting(name, exit_z=1.25)
+    assert strategy.targets(row(side))["stop_bps"].tolist() == [pytest.approx(30.0)]
 
 
 # ---- the microstructure family
@@ -220,6 +261,7 @@ def test_microstructure_terms_by_hand():
         {"vpin_z": 1.1},
         {"vpin_z": math.nan},
         {"queue_wait_bid": 31.0},
+        {"vol_ratio": 2.6},
         {"queue_wait_bid": math.nan},
         {"spread_mean_bps": 6.1},
         {"adx": 40.0},
@@ -228,6 +270,15 @@ def test_microstructure_terms_by_hand():
 )
 def test_microstructure_gates(change):
     assert decide(make_strategy("microstructure"), **(LEANS | change))[0] == 0.0
+
+
+def test_a_short_is_the_mirror_of_a_long():
+    strategy = make_strategy("microstructure")
+    mirror = ("zscore", "sma_dev_bps", "imbalance_5", "microprice_dev_bps")
+    short = LEANS | {name: -LEANS[name] for name in mirror}
+    assert decide(strategy, **short)[0] == 0.0  # the queue at the ask is long
+    short |= {"queue_wait_bid": 500.0, "queue_wait_ask": 30.0}
+    assert decide(strategy, **short) == pytest.approx((-1.0, 20.0, 30.0))
 
 
 def test_without_a_book_the_mid_has_to_turn():

@@ -143,11 +143,24 @@ def test_extreme_funding_is_faded_for_some_settlements():
     assert (target, stop_bps, hold_s) == (-1.0, 30.0, 20 * HOUR + 60.0)  # three of 5 bps
     assert decide(strategy, **basis(0.0, 0.0), **announced(-5.0, 4 * HOUR))[0] == 1.0
     assert decide(strategy, **basis(0.0, 0.0), **announced(4.9, 4 * HOUR))[0] == 0.0
+    for due_s, target in ((60.0, -1.0), (59.0, 0.0)):  # too late to be filled
+        assert decide(strategy, **basis(0.0, 0.0), **announced(8.0, due_s))[0] == target
     # where the interval is not known only the coming one counts, and 5 do not pay 6
     once = announced(5.0, 4 * HOUR, math.nan)
     assert decide(strategy, **basis(0.0, 0.0), **once)[0] == 0.0
+    once = announced(7.0, 4 * HOUR, math.nan)
+    assert decide(strategy, **basis(0.0, 0.0), **once) == (-1.0, 14.0, 4 * HOUR + 60.0)
     # not against a basis that is stretched the other way
-    assert decide(strategy, **basis(-2.5, -1.0), **announced(5.0, 4 * HOUR))[0] == 0.0
+    for z in (-2.0, -2.5):
+        assert decide(strategy, **basis(z, -1.0), **announced(5.0, 4 * HOUR))[0] == 0.0
+    assert decide(strategy, **basis(-1.9, -1.0), **announced(5.0, 4 * HOUR))[0] == -1.0
+
+
+@pytest.mark.parametrize("half_life", [7200.0, 1e6, math.nan])
+def test_a_half_life_that_is_not_known_counts_as_the_longest(half_life):
+    strategy = funding(target_half_life_s=1800.0)  # a quarter of it: half the size
+    row = basis(0.0, 0.0, half_life) | announced(5.0, 4 * HOUR)
+    assert decide(strategy, **row)[0] == pytest.approx(-0.5)
 
 
 def course(strategy, *rows):
@@ -162,6 +175,10 @@ def test_left_when_basis_is_back_and_no_funding_speaks_for_staying():
     assert course(funding(), rich | FAR, back | announced(2.0, 7 * HOUR)) == [-1.0, -1.0]
     cheap, above = basis(-2.5, -10.0), basis(0.1, 0.4)
     assert course(funding(), cheap | FAR, above | announced(2.0, 7 * HOUR)) == [1.0, 0.0]
+    # what pays the costs by itself, though it is not extreme, is waited for once it is near
+    cheap_costs = funding(cost_bps=1.0)
+    for due_s, held in ((59.0, -1.0), (1800.0, -1.0), (1801.0, 0.0)):
+        assert course(cheap_costs, rich | FAR, back | announced(1.0, due_s)) == [-1.0, held]
     # entered for a settlement, left once it is past and the next is far and small
     before, after = announced(7.0, 600.0), announced(0.5, 8 * HOUR)
     assert course(funding(), back | before, back | after) == [-1.0, 0.0]

@@ -8,8 +8,9 @@ simulated
     mid went against it within some seconds.
 model
     `DynamicTransactionCostModel` for the whole order that the fill is part of, in the state of the
-    market at the last bar known when the order was sent. A maker's fill is taken as filled
-    (probability 1). A taker's fill of a passive run had waited in vain: what waiting cost is in it.
+    market at the last bar known when the order was sent; its patience is the run's time-out. A
+    maker's fill is taken as filled (probability 1). A taker's fill had waited in vain if an order
+    just before it, to the same side, rested and was not filled: then what waiting cost is in it.
 
 Net profit charged by the model is gross - what the model expects - funding. Gross marks every
 fill's position at what the mid did afterwards; so mark-outs are in it, and adverse selection is not
@@ -22,6 +23,7 @@ from __future__ import annotations
 import math
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,7 +35,7 @@ from mrtrade.config import BacktestConfig, load_config
 from mrtrade.errors import RunError
 from mrtrade.execution.costs import PARTS, DynamicTransactionCostModel
 from mrtrade.execution.market_state import market_of_bars
-from mrtrade.instruments import BPS_PER_ONE, Contract
+from mrtrade.instruments import BPS_PER_ONE, Contract, Instrument
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -47,6 +49,15 @@ BY_MODEL = "Net PnL by the cost model [settlement]"
 
 SIMULATED = ("fee_bps", "sim_spread_bps", "slippage_bps", "markout_bps")
 SIZES = ("small", "middle", "large")
+ROLES = (("maker", True), ("taker", False))
+
+PAIRS = (
+    ("commission", "fee_bps", ("commission_bps",)),
+    ("spread and book", "sim_spread_bps", ("spread_bps", "temporary_impact_bps")),
+    ("until the fill", "slippage_bps", ("opportunity_bps",)),
+    ("after the fill", "markout_bps", ("adverse_selection_bps", "permanent_impact_bps")),
+)
+"""What of the simulation stands beside which parts of the model."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,9 +71,9 @@ class CostComparison:
         decision's mid), ``order_notional`` (quote units), the parts of either cost (`SIMULATED`,
         `mrtrade.execution.costs.PARTS`), ``simulated_bps`` and ``model_bps``. NaN where not known.
     table : DataFrame
-        By ``role`` (maker, taker) and ``size`` (thirds of the orders; all): ``fills``, and of those
-        with both costs the ``simulated`` and ``model`` mean and median, ``bias`` (mean of model
-        less simulated) and ``rmse``, basis points.
+        By ``role`` (maker, taker) and ``size`` (thirds of the orders; all): ``orders``, ``fills``,
+        and of those with both costs (``both``) the ``simulated`` and ``model`` mean and median,
+        ``bias`` (mean of model less simulated) and ``rmse``, basis points.
     net_simulated, net_model : float
         Net profit by the simulated fills, and charged by the model; settlement currency.
     not_estimated : int
@@ -80,6 +91,42 @@ class CostComparison:
     not_estimated: int
     markout_s: float
     currency: str
+
+    def parts(self) -> pd.DataFrame:
+        """Return the mean parts of both costs: ``role, part, simulated, model``, basis points.
+
+        Of the fills that have both costs. What the mid does after a taker's fill is the signal's
+        affair, not a cost: NaN.
+        """
+        rows = []
+        for role, maker in ROLES:
+            ours = self.fills[self.fills["is_maker"] == maker]
+            some = ours.dropna(subset=["simulated_bps", "model_bps"])
+            for part, of_fills, of_model in PAIRS if len(some) else ():
+                told = maker or of_fills != "markout_bps"
+                rows.append(
+                    {
+                        "role": role,
+                        "part": part,
+                        "simulated": some[of_fills].mean() if told else math.nan,
+                        "model": some[list(of_model)].sum(axis=1).mean(),
+                    }
+                )
+        return pd.DataFrame(rows, columns=["role", "part", "simulated", "model"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return tables and sums for JSON; what is not known is None."""
+        return {
+            "unit": "bps",
+            "currency": self.currency,
+            "net_simulated": self.net_simulated,
+            "net_model": self.net_model,
+            "fills": len(self.fills),
+            "not_estimated": self.not_estimated,
+            "markout_s": self.markout_s,
+            "by_role": _records(self.table),
+            "parts": _records(self.parts()),
+        }
 
     def draw(self) -> bytes:
         """Draw both costs of each fill, and their parts by role; returns a PNG."""
@@ -117,10 +164,10 @@ def compare(
         raise RunError("the run has no fills, so there is nothing to compare")
     config = load_config(result.manifest["config"])
     terms = result.instrument
-    model = model or DynamicTransactionCostModel.of(terms, config.transaction_costs)
+    model = model or _model(config, terms)
     bars = _bars(config, result) if bars is None else bars
     fills = _simulated(result, bars, model.markout_s)
-    fills = fills.join(_expected(result, fills, bars, model, config))
+    fills = fills.join(_expected(result, fills, bars, model))
     charged = fills[list(PARTS)].sum(axis=1, skipna=False) - fills["adverse_selection_bps"]
     paid = fills[["fee_bps", "sim_spread_bps", "slippage_bps"]].sum(axis=1)
     unknown = charged.isna()
@@ -136,6 +183,36 @@ def compare(
     )
 
 
+def compare_saved(folder: str | Path, *, calibration: str | Path | None = None) -> CostComparison:
+    """Compare a saved run, see `compare`.
+
+    Parameters
+    ----------
+    folder : path
+        Of a run, as `mrtrade.backtest.save_run` made it; of one with two legs, that of a leg.
+    calibration : path, optional
+        Instead of what the run's configuration names.
+
+    Raises
+    ------
+    RunError
+        If it is no run, one of two legs, or has no fills.
+    """
+    from mrtrade.backtest.result import Result
+    from mrtrade.backtest.runs import read_manifest
+
+    manifest = read_manifest(folder)
+    if legs := manifest["data"].get("legs"):
+        raise RunError(
+            "a run of two legs, each with costs of its own",
+            file=folder,
+            remedy=f"name one of its folders {' and '.join(legs)}",
+        )
+    result, config = Result.load(folder), load_config(manifest["config"])
+    options = {} if calibration is None else {"calibration": calibration}
+    return compare(result, _model(config, result.instrument, **options))
+
+
 def tell_by_model(result: Result, bars: pd.DataFrame) -> None:
     """Add to a run's stats what it would have made, had it paid what the cost model expects."""
     if result.fills.empty:
@@ -148,6 +225,13 @@ def tell_by_model(result: Result, bars: pd.DataFrame) -> None:
             f"{compared.not_estimated} of {len(result.fills)} fills, for which the model lacks "
             "something, are charged what they cost by simulation"
         )
+
+
+def _model(
+    config: BacktestConfig, terms: Instrument, **options: Any
+) -> DynamicTransactionCostModel:
+    patience = {"patience_s": config.execution.timeout_s}
+    return DynamicTransactionCostModel.of(terms, config.transaction_costs, **patience, **options)
 
 
 def _bars(config: BacktestConfig, result: Result) -> pd.DataFrame:
@@ -216,7 +300,6 @@ def _expected(
     fills: pd.DataFrame,
     bars: pd.DataFrame,
     model: DynamicTransactionCostModel,
-    config: BacktestConfig,
 ) -> pd.DataFrame:
     """Return what the model expects of each fill's order."""
     sent = result.orders.groupby("order_id")["time"].min().reindex(fills["order_id"])
@@ -231,13 +314,24 @@ def _expected(
     symbol = result.instrument.symbol
     made = model.cost_bps(size, 0.0, {**known, "fill_probability": 1.0}, symbol=symbol)
     taken = model.cost_bps(size, 1.0, known, symbol=symbol)
-    if config.execution.mode == "passive":
-        missed = model.cost_bps(size, 0.0, {**known, "fill_probability": 0.0}, symbol=symbol)
-        taken["opportunity_bps"] = missed["opportunity_bps"]
+    missed = model.cost_bps(size, 0.0, {**known, "fill_probability": 0.0}, symbol=symbol)
+    waited = _waited(result.orders).reindex(fills["order_id"]).to_numpy(bool)
+    taken["opportunity_bps"] = np.where(waited, missed["opportunity_bps"], 0.0)
     parts = {name: np.where(maker, made[name], taken[name]) for name in PARTS}
     out = pd.DataFrame(parts, index=fills.index)
     out["model_bps"] = out.sum(axis=1, skipna=False)
     return out
+
+
+def _waited(orders: pd.DataFrame) -> pd.Series[bool]:
+    """Whether an order follows one to the same side that rested and was not filled; by its id.
+
+    There may be attempts between the two that took nothing.
+    """
+    last = orders.groupby("order_id")[["side", "tif", "event"]].last()
+    goes_on = (last["side"].shift(1) == last["side"]) & (last["event"].shift(1) != "filled")
+    rested = (last["tif"] == "post_only").astype(np.int64)
+    return rested.groupby((~goes_on).cumsum()).cumsum() > rested
 
 
 def _table(fills: pd.DataFrame) -> pd.DataFrame:
@@ -247,11 +341,12 @@ def _table(fills: pd.DataFrame) -> pd.DataFrame:
     low, high = fills["order_notional"].quantile([1.0 / 3.0, 2.0 / 3.0])
     third[fills["order_notional"] > low] = SIZES[1]
     third[fills["order_notional"] > high] = SIZES[2]
-    for role, maker in (("maker", True), ("taker", False)):
+    for role, maker in ROLES:
         ours = fills[fills["is_maker"] == maker]
         for size in (*SIZES, "all"):
             some = ours if size == "all" else ours[third[ours.index] == size]
-            rows.append({"role": role, "size": size, "fills": len(some), **_measures(some)})
+            counts = {"orders": some["order_id"].nunique(), "fills": len(some)}
+            rows.append({"role": role, "size": size, **counts, **_measures(some)})
     return pd.DataFrame(rows)
 
 
@@ -271,11 +366,16 @@ def _measures(fills: pd.DataFrame) -> dict[str, float]:
     }
 
 
+def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    rows = frame.to_dict("records")
+    return [{str(k): None if v != v else v for k, v in row.items()} for row in rows]
+
+
 def _draw(figure: Figure, comparison: CostComparison) -> None:
     colours = {"maker": "#1f9d55", "taker": "#2f7ed8"}
     points, parts = figure.subplots(1, 2)
     fills = comparison.fills
-    for role, maker in (("maker", True), ("taker", False)):
+    for role, maker in ROLES:
         some = fills[fills["is_maker"] == maker].dropna(subset=["simulated_bps", "model_bps"])
         points.plot(some["model_bps"], some["simulated_bps"], ".", color=colours[role], ms=4,
                     alpha=0.6, label=f"{role}, {len(some):,} fills")  # fmt: skip
@@ -283,32 +383,24 @@ def _draw(figure: Figure, comparison: CostComparison) -> None:
     points.set(xlabel="expected by the model, bps", ylabel="simulated, bps")
     points.set_title("Each fill; on the line they agree")
     points.legend()
-    _draw_parts(parts, fills)
+    _draw_parts(parts, comparison.parts())
 
 
-def _draw_parts(axes: Any, fills: pd.DataFrame) -> None:
+def _draw_parts(axes: Any, means: pd.DataFrame) -> None:
     """Draw the mean parts of both costs, by role."""
-    pairs = (
-        ("commission", "fee_bps", ("commission_bps",)),
-        ("spread and\nbook", "sim_spread_bps", ("spread_bps", "temporary_impact_bps")),
-        ("until the fill", "slippage_bps", ("opportunity_bps",)),
-        ("after the fill", "markout_bps", ("adverse_selection_bps", "permanent_impact_bps")),
-    )
-    place = np.arange(len(pairs), dtype=np.float64)
+    names = [name for name, _, _ in PAIRS]
+    place = np.arange(len(names), dtype=np.float64)
     shades = {"maker": ("#1f9d55", "#a9dcc0"), "taker": ("#2f7ed8", "#b3d3f3")}
-    for at, (role, maker) in enumerate((("maker", True), ("taker", False))):
-        some = fills[fills["is_maker"] == maker].dropna(subset=["simulated_bps", "model_bps"])
+    for at, (role, _) in enumerate(ROLES):
+        some = means[means["role"] == role]
         if some.empty:
             continue
-        simulated = [some[name].mean() for _, name, _ in pairs]
-        if not maker:
-            simulated[-1] = np.nan  # what the mid does after a taker is the signal's affair
-        expected = [some[list(names)].sum(axis=1).mean() for _, _, names in pairs]
         left = place + (at - 0.5) * 0.4
-        axes.bar(left - 0.1, simulated, 0.19, color=shades[role][0], label=f"{role}, simulated")
-        axes.bar(left + 0.1, expected, 0.19, color=shades[role][1], label=f"{role}, model")
+        axes.bar(left - 0.1, some["simulated"], 0.19, color=shades[role][0],
+                 label=f"{role}, simulated")  # fmt: skip
+        axes.bar(left + 0.1, some["model"], 0.19, color=shades[role][1], label=f"{role}, model")
     axes.axhline(0.0, color="#8a94a6", lw=0.8)
-    axes.set_xticks(place, [name for name, _, _ in pairs])
+    axes.set_xticks(place, [name.replace(" and ", " and\n") for name in names])
     axes.set(ylabel="mean, bps")
     axes.set_title("Where the two differ")
     axes.legend()

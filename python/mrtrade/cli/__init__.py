@@ -13,6 +13,7 @@ import typer
 
 from mrtrade.cli import (
     backtest,
+    costs,
     db,
     demo,
     download,
@@ -71,6 +72,7 @@ app.add_typer(strategies.app, name="strategies", short_help="What strategies the
 app.add_typer(db.app, name="db")
 app.add_typer(models.app, name="models", short_help="Saved models and their stages.")
 app.add_typer(fills.app, name="fills", short_help="How far simulated fills can be trusted.")
+app.add_typer(costs.app, name="costs", short_help="What orders cost: expected, measured, compared.")
 app.add_typer(gate.app, name="gate", short_help="GO, NO-GO or NOT JUDGED, by recorded criteria.")
 
 

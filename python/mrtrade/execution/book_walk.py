@@ -69,7 +69,8 @@ def walk_book(tape: Tape, sizes: npt.ArrayLike, n_times: int = 500) -> BookWalks
     book = L2Book(terms.tick_size, terms.lot_size)
     kept, spreads, rows = [], [], []
     start = 0
-    for now in np.linspace(tape.start_ns, tape.end_ns, n_times + 1)[1:].astype(np.int64).tolist():
+    for k in range(1, n_times + 1):
+        now = tape.start_ns + (tape.end_ns - tape.start_ns) * k // n_times
         stop = int(np.searchsorted(deltas.time, now, side="right"))
         part = slice(start, stop)
         book.apply(deltas.side[part], deltas.tick[part], deltas.lots[part], deltas.time[part])

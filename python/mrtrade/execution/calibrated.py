@@ -37,6 +37,11 @@ class Estimate(_Kept):
     method: str
     note: str = ""
 
+    @property
+    def determined(self) -> bool:
+        """Whether the data say that it is above 0: all of its interval is."""
+        return self.low is not None and self.low > 0.0
+
 
 class Markouts(_Kept):
     """What the mid did against a maker after a fill, by the flow's toxicity before it.
@@ -44,12 +49,16 @@ class Markouts(_Kept):
     Attributes
     ----------
     horizons_s : tuple of float
-        Times after the fill, seconds.
+        Times after the fill, seconds, rising.
     edges : tuple of float
         Levels of VPIN between the rows of the table, rising.
     adverse_bps, se_bps : tuple of tuple of float, optional
         Mean move of the mid against the maker and its standard error, one row a bin of VPIN, one
         column a horizon, basis points; None where there was no fill.
+    p_alike : tuple of float, optional
+        For each horizon how likely means as different as those of the bins are, were they all one;
+        None where there are too few fills to ask. From 1 % on, and where nothing can be said, all
+        rows have the mean of all fills.
     n : tuple of int
         Bars with fills in each bin.
     """
@@ -58,6 +67,7 @@ class Markouts(_Kept):
     edges: tuple[float, ...]
     adverse_bps: tuple[tuple[float | None, ...], ...]
     se_bps: tuple[tuple[float | None, ...], ...]
+    p_alike: tuple[float | None, ...]
     n: tuple[int, ...]
 
 
@@ -74,7 +84,7 @@ class Calibration(_Kept):
     kyle_lambda : Estimate
         Basis points per quote unit of signed volume.
     book_slope : Estimate
-        Temporary impact of a market order, beyond half the spread: basis points for 1 % of the
+        Temporary impact of a market order, beyond half the spread: basis points for 1 % of V, the
         daily volume.
     square_root_y : Estimate
         Constant of the square-root law.

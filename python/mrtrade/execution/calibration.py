@@ -22,8 +22,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mrtrade.clock import NS_PER_SECOND, to_ns
-from mrtrade.errors import DataError
-from mrtrade.execution.book_walk import BookWalks
+from mrtrade.errors import ConfigError, DataError
+from mrtrade.execution.book_walk import BookWalks, walk_book
 from mrtrade.execution.calibrated import Calibration, Estimate, Markouts
 from mrtrade.execution.costs import DAYS_A_YEAR, SECONDS_A_DAY
 from mrtrade.execution.impact import square_root
@@ -31,6 +31,8 @@ from mrtrade.instruments import BPS_PER_ONE, Instrument
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from mrtrade.data.tape import Tape
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -41,6 +43,14 @@ HORIZONS_S = (1.0, 5.0, 30.0)
 SHARES = np.geomspace(1e-6, 3e-4, 10)
 """Sizes of the orders that walk the book, of what is traded on a day."""
 
+ALIKE = 0.01
+"""Mark-outs of the bins of VPIN are held apart below this p-value. Of series without a difference
+some 5 % get there: the errors of a bin of sixty bars are a little too small."""
+
+HELD = 0.95
+"""Sizes that the book held at fewer of the times are left out: the times that are left are those of
+deep books."""
+
 LEAST = 30
 """Fewer observations are too few for an interval."""
 
@@ -49,10 +59,10 @@ Z95 = 1.959963984540054
 
 def calibrate(
     bars: Mapping[float, pd.DataFrame],
-    walks: BookWalks,
-    instrument: Instrument,
+    tape: Tape,
     *,
-    bins: int = 10,
+    bins: int = 5,
+    n_times: int = 500,
     resamples: int = 999,
     seed: int = 0,
 ) -> Calibration:
@@ -63,11 +73,12 @@ def calibrate(
     bars : mapping of DataFrame
         By horizon of the mark-outs, seconds, each a multiple of the bars' length: time bars of the
         same recording, built with that ``horizon_ns``.
-    walks : BookWalks
-        Of the same recording.
-    instrument : Instrument
+    tape : Tape
+        That recording.
     bins : int
-        Rows of the table of mark-outs: quantiles of VPIN, deciles by default.
+        Rows of the table of mark-outs: quantiles of VPIN, fifths by default.
+    n_times : int
+        At which the book is walked.
     resamples : int
         Of each bootstrap.
     seed : int
@@ -79,10 +90,13 @@ def calibrate(
     Raises
     ------
     DataError
-        If there are too few bars, or they are not bars of time.
+        If there are too few bars, they are not bars of time, or nothing was traded.
     """
-    first = next(iter(bars.values()))
+    instrument, first = tape.instrument, next(iter(bars.values()))
     times = to_ns(first.index)
+    for name, value, least in (("bins", bins, 1), ("resamples", resamples, 2)):
+        if value < least:
+            raise ConfigError("too few", key=name, value=value, expected=f">= {least}")
     if len(first) < LEAST:
         raise DataError("too few bars", value=len(first), expected=f"at least {LEAST}",
                         remedy="choose shorter bars or a longer span")  # fmt: skip
@@ -94,10 +108,15 @@ def calibrate(
     volume = float(np.nansum(notional) / elapsed * SECONDS_A_DAY)
     seen = moves[np.isfinite(moves)]
     sigma = float(np.sqrt((seen**2).mean() * NS_PER_SECOND / step))  # bps of a second's root
-    draw = _Resampling(resamples, seed)
+    draw = Resampling(resamples, seed)
+    if not volume > 0.0:
+        raise DataError("nothing was traded", expected="trades beside the book",
+                        remedy="choose another span")  # fmt: skip
     signed = _quote(first["buy_volume"] - first["sell_volume"], mid, instrument)
     spread = ((first["ask"] - first["bid"]) / first["mid"] * BPS_PER_ONE).to_numpy(np.float64)
     sigma_day = sigma * np.sqrt(SECONDS_A_DAY)
+    walks = walk_book(tape, SHARES * volume, n_times)
+    marked = mark_outs(bars, bins=bins, draw=draw)
     return Calibration(
         exchange=instrument.exchange,
         symbol=instrument.symbol,
@@ -107,13 +126,13 @@ def calibrate(
         bar_s=step / NS_PER_SECOND,
         kyle_lambda=kyle_newey_west(moves, signed),
         book_slope=_book_slope(walks, volume, draw),
-        square_root_y=_square_root_y(walks, volume, sigma_day, draw),
+        square_root_y=square_root_constant(walks, volume, sigma_day, draw),
         daily_volume=volume,
         spread_bps=float(np.nanmean(spread)),
         realized_vol=sigma * np.sqrt(DAYS_A_YEAR * SECONDS_A_DAY) / BPS_PER_ONE,
         spread_by_hour=_by_hour(times, spread),
-        markouts=mark_outs(bars, bins=bins, draw=draw),
-        notes=_notes(elapsed),
+        markouts=marked,
+        notes=_notes(elapsed, [h for h in bars if marked is None or h not in marked.horizons_s]),
     )
 
 
@@ -160,7 +179,7 @@ def kyle_newey_west(moves_bps: npt.ArrayLike, signed: npt.ArrayLike) -> Estimate
 
 
 def mark_outs(
-    bars: Mapping[float, pd.DataFrame], *, bins: int, draw: _Resampling
+    bars: Mapping[float, pd.DataFrame], *, bins: int, draw: Resampling
 ) -> Markouts | None:
     """Measure how far the mid went against makers after trades, by the VPIN before them.
 
@@ -170,15 +189,20 @@ def mark_outs(
         As `calibrate` takes it.
     bins : int
         Of VPIN, with equally many bars of trades.
-    draw : _Resampling
+    draw : Resampling
 
     Returns
     -------
     Markouts, optional
-        Means weighted by what was traded. None where VPIN never has a value.
+        Means weighted by what was traded, at horizons of which the bars with trades and a VPIN
+        would fill 30; None where there are none such. All rows have the mean of all where those of
+        the bins differ by no more than their errors explain (Cochran's Q, p >= 1 %), or a bin would
+        not fill 30 horizons: then VPIN told nothing.
     """
-    means, errors, counts = [], [], None
-    edges = None
+    horizons: list[float] = []
+    chances: list[float | None] = []
+    means, errors = [], []
+    edges = counts = None
     for horizon, frame in bars.items():
         step = int(np.diff(to_ns(frame.index)).min())
         later, rest = divmod(round(horizon * NS_PER_SECOND), step)
@@ -197,8 +221,8 @@ def mark_outs(
         vpin = frame["vpin"].to_numpy(np.float64)[:n]
         weight = traded * frame["mid"].to_numpy(np.float64)[1 : 1 + n]
         there = np.isfinite(vpin) & np.isfinite(weight) & (weight > 0.0)
-        if there.sum() < LEAST:
-            return None
+        if there.sum() < LEAST * later:
+            continue
         if edges is None:
             edges = np.quantile(vpin[there], np.arange(1, bins) / bins)
         at = np.searchsorted(edges, vpin[there], side="right")
@@ -207,26 +231,36 @@ def mark_outs(
         def ratios(
             rows: Ints, at: Ints = at, amount: Floats = amount, base: Floats = base
         ) -> Floats:
+            """Means of the bins, and of all of them."""
+            above = np.bincount(at[rows], amount[rows], bins)
             below = np.bincount(at[rows], base[rows], bins)
             with np.errstate(invalid="ignore", divide="ignore"):
-                return np.asarray(np.bincount(at[rows], amount[rows], bins) / below)
+                return np.asarray(np.append(above, above.sum()) / np.append(below, below.sum()))
 
-        means.append(ratios(np.arange(len(at))))
-        series = amount / base
-        errors.append(draw.errors(ratios, series, least=2.0 * later))
-        counts = np.bincount(at, minlength=bins) if counts is None else counts
+        mean = ratios(np.arange(len(at)))
+        error = draw.errors(ratios, amount / base, least=2.0 * later)
+        number = np.bincount(at, minlength=bins)
+        enough = number.min() >= LEAST * later
+        chances.append(_alike(mean[:-1], error[:-1]) if enough else None)
+        if chances[-1] is None or chances[-1] >= ALIKE:
+            mean[:-1], error[:-1] = mean[-1], error[-1]
+        means.append(mean[:-1])
+        errors.append(error[:-1])
+        horizons.append(float(horizon))
+        counts = number if counts is None else counts
     if edges is None or counts is None:
         return None
     return Markouts(
-        horizons_s=tuple(map(float, bars)),
+        horizons_s=tuple(horizons),
         edges=tuple(edges.tolist()),
         adverse_bps=_rows(means),
         se_bps=_rows(errors),
+        p_alike=tuple(chances),
         n=tuple(counts.tolist()),
     )
 
 
-class _Resampling:
+class Resampling:
     """The stationary bootstrap, with blocks as long as a series asks for (Politis & White 2004)."""
 
     def __init__(self, resamples: int, seed: int) -> None:
@@ -262,13 +296,13 @@ class _Resampling:
         return float(low), float(high)
 
 
-def _book_slope(walks: BookWalks, volume: float, draw: _Resampling) -> Estimate:
+def _book_slope(walks: BookWalks, volume: float, draw: Resampling) -> Estimate:
     x = np.broadcast_to(walks.sizes / (0.01 * volume), walks.slippage_bps.shape)
-    return _through_origin(walks, x, draw, "bps / 1 % of the daily volume", "linear")
+    return _through_origin(walks, x, draw, "bps / 1 % V", "linear")
 
 
-def _square_root_y(
-    walks: BookWalks, volume: float, sigma_day: float, draw: _Resampling
+def square_root_constant(
+    walks: BookWalks, volume: float, sigma_day: float, draw: Resampling
 ) -> Estimate:
     x = np.broadcast_to(
         2.0 / 3.0 * square_root(sigma_day, walks.sizes, volume), walks.slippage_bps.shape
@@ -277,10 +311,11 @@ def _square_root_y(
 
 
 def _through_origin(
-    walks: BookWalks, x: Floats, draw: _Resampling, unit: str, shape: str
+    walks: BookWalks, x: Floats, draw: Resampling, unit: str, shape: str
 ) -> Estimate:
     """Fit slippage = value x by least squares over times, sides and sizes."""
-    y = walks.slippage_bps
+    held = np.isfinite(walks.slippage_bps).mean(axis=(0, 1)) >= HELD
+    x, y = x[..., held], walks.slippage_bps[..., held]
     deep = np.isfinite(y)
     x, y = np.where(deep, x, 0.0), np.where(deep, y, 0.0)
     n = int(deep.any(axis=(1, 2)).sum())
@@ -290,14 +325,27 @@ def _through_origin(
     }
     xy, xx = (x * y).sum(axis=(1, 2)), (x * x).sum(axis=(1, 2))
     if n < LEAST or not xx.sum() > 0.0:
-        return Estimate(value=None, n=n, note="too few books", **about)
+        return Estimate(value=None, n=n, note="the book does not hold such orders", **about)
     value = float(xy.sum() / xx.sum())
     low, high = draw.interval(lambda rows: float(xy[rows].sum() / xx[rows].sum()), xy)
     mean = y.sum() / deep.sum()
     left = (np.where(deep, y - value * x, 0.0) ** 2).sum()
     fit = 1.0 - left / (np.where(deep, y - mean, 0.0) ** 2).sum()
-    note = f"R^2 {fit:.3f}; {100.0 * (1.0 - deep.mean()):.1f} % of the walks ran out of book"
+    note = f"R^2 {fit:.3f}"
+    if not held.all():
+        note += f"; the book holds orders of up to {walks.sizes[held].max():,.3g} only"
     return Estimate(value=value, low=low, high=high, n=n, note=note, **about)
+
+
+def _alike(mean: Floats, error: Floats) -> float:
+    """Return the p-value of Cochran's (1954) Q: that the means are one, by their errors."""
+    there = np.isfinite(mean) & (error > 0.0)
+    if there.sum() < 2:
+        return 1.0
+    weight = 1.0 / error[there] ** 2
+    apart = mean[there] - np.average(mean[there], weights=weight)
+    chi2 = import_module("scipy.stats").chi2
+    return float(chi2.sf((weight * apart**2).sum(), there.sum() - 1))
 
 
 def _moves(bars: pd.DataFrame) -> Floats:
@@ -318,13 +366,17 @@ def _by_hour(times: Ints, spread: Floats) -> dict[int, float]:
     return {int(one): float(spread[there & (hour == one)].mean()) for one in np.unique(hour[there])}
 
 
-def _notes(elapsed: float) -> tuple[str, ...]:
-    if elapsed >= SECONDS_A_DAY:
-        return ()
-    return (
-        f"{elapsed / 60.0:.1f} minutes are a small sample: volume and volatility of a day are "
-        "those minutes' rate, and another hour may differ by more than the intervals say",
-    )
+def _notes(elapsed: float, unmarked: list[float]) -> tuple[str, ...]:
+    notes = []
+    if elapsed < SECONDS_A_DAY:
+        notes.append(
+            f"{elapsed / 60.0:.1f} minutes are a small sample: volume and volatility of a day are "
+            "those minutes' rate, and another hour may differ by more than the intervals say"
+        )
+    if unmarked:
+        spans = ", ".join(f"{one:g}" for one in unmarked)
+        notes.append(f"mark-outs at {spans} s: less than {LEAST} such spans with trades and a VPIN")
+    return tuple(notes)
 
 
 def _rows(columns: list[Floats]) -> tuple[tuple[float | None, ...], ...]:

@@ -15,7 +15,7 @@ from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -47,6 +47,22 @@ STATE = (*REQUIRED, *OPTIONAL)
 URGENCIES = {"passive": 0.0, "aggressive": 1.0}
 SECONDS_A_DAY = 86_400.0
 DAYS_A_YEAR = 365.0
+
+BY_STATE, BY_CALIBRATION = "the market's state", "calibration"
+
+
+class Term(NamedTuple):
+    """A quantity in the formulas of the cost model.
+
+    Attributes
+    ----------
+    value : ndarray of float64
+    origin : str
+        Where it came from.
+    """
+
+    value: Floats
+    origin: str
 
 
 @dataclass(frozen=True)
@@ -110,7 +126,8 @@ class DynamicTransactionCostModel:
         as 0. ``square_root``: 0, as that law is of all impact.
     adverse selection, of what waited and was filled: (1 - u) p A
         The mid moves against a maker by A after a fill. From the calibration's mark-outs by VPIN
-        where there are; no published formula has it. Else, ``vpin_based``: the share
+        where it has some at `markout_s`, of which one below 0 is noise and counts as 0; no
+        published formula has it. Else, ``vpin_based``: the share
         i = max(0, (VPIN - null) / (1 - null)) of takers knows the direction of the next h =
         `markout_s` seconds, A = i sigma sqrt(h) sqrt(2 / pi). ``break_even``, and where no VPIN is
         given: A = s, makers earn nothing but rebates (Glosten & Milgrom 1985).
@@ -230,7 +247,8 @@ class DynamicTransactionCostModel:
         Raises
         ------
         ConfigError
-            An argument cannot be, or what the order needs is not given.
+            An argument cannot be, what the order needs is not given, or the calibration is of
+            another market.
         DataError
             A value of the state cannot be: NaN, or negative.
         """
@@ -321,18 +339,43 @@ class DynamicTransactionCostModel:
                 state[name] = np.where(_possible(name, given), given, np.nan)
         return state
 
+    def terms(
+        self,
+        urgency: npt.ArrayLike | str,
+        market: Mapping[str, npt.ArrayLike],
+        *,
+        symbol: str,
+    ) -> dict[str, Term]:
+        """Return what the formulas of the parts are filled with, and where each came from.
+
+        Parameters and exceptions are those of `cost_bps`.
+
+        Returns
+        -------
+        dict of Term
+            By the letters of the class's notes, and only what such orders need: of what is taken
+            ``V``, one of ``eta``, ``k``, ``Y``, and ``lambda``; of what waits ``p``, ``A``, ``D``.
+        """
+        return self._terms(_share(urgency), self._state(market), symbol)
+
+    def _terms(self, share: Floats, state: Mapping[str, Floats], symbol: str) -> dict[str, Term]:
+        self._refuse_another(symbol)
+        terms: dict[str, Term] = {}
+        if (share > 0.0).any():
+            terms |= self._taking(state, symbol)
+        if (share < 1.0).any():
+            terms |= self._waiting(state)
+        return terms
+
     def _parts(
         self, quantity: Floats, share: Floats, state: Mapping[str, Floats], symbol: str
     ) -> dict[str, Floats]:
+        terms = {name: term.value for name, term in self._terms(share, state, symbol).items()}
         taken, made = share > 0.0, share < 1.0
-        half = 0.5 * state["spread_bps"]
-        temporary = permanent = adverse = opportunity = np.zeros(())
-        filled = np.ones(())
-        if taken.any():
-            temporary, permanent = self._impact(share * quantity, state, symbol)
-        if made.any():
-            filled, adverse, opportunity = self._waiting(half, state)
-        rest = 1.0 - share
+        rest, half = 1.0 - share, 0.5 * state["spread_bps"]
+        nothing = np.zeros(())
+        temporary, permanent = self._impact(share * quantity, state, terms)
+        filled, adverse, away = (terms.get(name, nothing) for name in ("p", "A", "D"))
         return {
             "commission_bps": share * self.taker_fee_bps + rest * self.maker_fee_bps,
             "spread_bps": np.where(taken, share * half, 0.0)
@@ -340,41 +383,49 @@ class DynamicTransactionCostModel:
             "temporary_impact_bps": np.where(taken, share * temporary, 0.0),
             "permanent_impact_bps": np.where(taken, share * permanent, 0.0),
             "adverse_selection_bps": np.where(made, rest * filled * adverse, 0.0),
-            "opportunity_bps": np.where(made, rest * opportunity, 0.0),
+            "opportunity_bps": np.where(made, rest * ((1.0 - filled) * away), 0.0),
         }
 
+    def _taking(self, state: Mapping[str, Floats], symbol: str) -> dict[str, Term]:
+        """Return what impact depends on besides the state."""
+        volume = state.get("daily_volume")
+        terms = {"V": self._volume(symbol) if volume is None else Term(volume, BY_STATE)}
+        if self.impact_model == "square_root":
+            return terms | {"Y": self._measured("square_root_y") or Term(np.ones(()), "default")}
+        terms["lambda"] = self._lambda(state, terms["V"].value)
+        # Nobody gives a book's slope: it is measured, and a given eta says not to take it.
+        slope = None if self.eta is not None else self._measured("book_slope")
+        if slope is not None:
+            return terms | {"k": slope}
+        return terms | {"eta": self._measured("eta") or Term(np.ones(()), "default")}
+
     def _impact(
-        self, taken: Floats, state: Mapping[str, Floats], symbol: str
+        self, taken: Floats, state: Mapping[str, Floats], terms: Mapping[str, Floats]
     ) -> tuple[Floats, Floats]:
         """Temporary and permanent impact of a notional that is taken, bps of it."""
-        volume = state.get("daily_volume")
-        if volume is None:
-            volume = np.asarray(self.daily_volume(symbol))
-        if self.impact_model == "square_root":
+        if "V" not in terms:  # nothing is
+            return np.zeros(()), np.zeros(())
+        volume = terms["V"]
+        if "Y" in terms:
             daily = state["realized_vol"] / math.sqrt(DAYS_A_YEAR) * BPS_PER_ONE
-            y = self._measured("square_root_y", 1.0)
-            return 2.0 / 3.0 * square_root(daily, taken, volume, y), np.zeros(())
-        rule = spread_rule(state["spread_bps"], volume)
-        permanent = 0.5 * self._lambda(state, rule.permanent) * taken
-        measured = self._measured("book_slope", math.nan)
-        if self.eta is None and not math.isnan(measured):
-            return measured * taken / (0.01 * volume), permanent
+            return 2.0 / 3.0 * square_root(daily, taken, volume, terms["Y"]), np.zeros(())
+        permanent = 0.5 * terms["lambda"] * taken
+        if "k" in terms:
+            return terms["k"] * taken / (0.01 * volume), permanent
         a_day = taken * SECONDS_A_DAY / self.horizon_s
-        return (1.0 if self.eta is None else self.eta) * rule.temporary * a_day, permanent
+        rule = spread_rule(state["spread_bps"], volume)
+        return terms["eta"] * rule.temporary * a_day, permanent
 
-    def _lambda(self, state: Mapping[str, Floats], by_rule: Floats) -> Floats:
-        if self.kyle_lambda != "auto":
-            return np.asarray(self.kyle_lambda, np.float64)
-        given = state.get("kyle_lambda")
-        if given is None:
-            measured = self._measured("kyle_lambda", math.nan)
-            if math.isnan(measured):
-                return by_rule
-            given = np.asarray(measured)
-        return np.maximum(given, 0.0)
+    def _lambda(self, state: Mapping[str, Floats], volume: Floats) -> Term:
+        if self.kyle_lambda == "auto" and state.get("kyle_lambda") is not None:
+            return Term(np.maximum(state["kyle_lambda"], 0.0), BY_STATE)
+        return self._measured("kyle_lambda") or Term(
+            spread_rule(state["spread_bps"], volume).permanent, "rule, S / (0.1 V)"
+        )
 
-    def _waiting(self, half: Floats, state: Mapping[str, Floats]) -> tuple[Floats, Floats, Floats]:
-        """Fill probability, adverse move after a fill and opportunity cost of waiting, bps."""
+    def _waiting(self, state: Mapping[str, Floats]) -> dict[str, Term]:
+        """Fill probability, adverse move after a fill and move away from what is not filled."""
+        half = 0.5 * state["spread_bps"]
         sigma = state["realized_vol"] * BPS_PER_ONE / math.sqrt(DAYS_A_YEAR * SECONDS_A_DAY)
         moved = sigma * math.sqrt(self.patience_s)
         missed = _erf(np.where(moved > 0.0, half / (moved * math.sqrt(2.0)), np.inf))
@@ -382,55 +433,45 @@ class DynamicTransactionCostModel:
         # A spread of 0 is the limit: the mean of a Brownian meander's end.
         away = np.where(missed > 0.0, half * reached / missed, moved * math.sqrt(0.5 * math.pi))
         given = state.get("fill_probability")
-        filled = reached if given is None else given
+        brownian = f"Brownian mid, {self.patience_s:g} s"
+        filled = Term(reached, brownian) if given is None else Term(given, BY_STATE)
         known = sigma * math.sqrt(self.markout_s) * math.sqrt(2.0 / math.pi)
         nan = np.isnan(half) | np.isnan(sigma)
-        adverse = self._adverse(half, known, state.get("vpin"))
-        opportunity = np.where(nan, np.nan, (1.0 - filled) * away)
-        return np.where(nan, np.nan, filled), adverse, opportunity
+        return {
+            "p": filled._replace(value=np.where(nan, np.nan, filled.value)),
+            "A": self._adverse(half, known, state.get("vpin")),
+            "D": Term(np.where(nan, np.nan, away), brownian),
+        }
 
-    def _adverse(self, half: Floats, known: Floats, vpin: Floats | None) -> Floats:
+    def _adverse(self, half: Floats, known: Floats, vpin: Floats | None) -> Term:
         """Move of the mid against a maker after a fill, bps."""
         if self.adverse_selection_model == "break_even" or vpin is None:
-            return half
+            return Term(half, "break even, S / 2")
         table = self._calibration.markouts if self._calibration else None
-        if table is not None:
-            return self._marked_out(vpin)
+        if table is not None and self.markout_s in table.horizons_s:
+            column = table.horizons_s.index(self.markout_s)
+            rows = [row[column] for row in table.adverse_bps]
+            adverse = np.array([math.nan if one is None else max(one, 0.0) for one in rows])
+            at = np.searchsorted(np.array(table.edges), vpin, side="right")
+            known = np.where(np.isnan(vpin), np.nan, adverse[at])
+            return Term(known, f"{BY_CALIBRATION}, {self.markout_s:g} s")
         informed = np.maximum((vpin - self.vpin_null) / (1.0 - self.vpin_null), 0.0)
-        return informed * known
-
-    def _marked_out(self, vpin: Floats) -> Floats:
-        """Look the calibration's mark-outs up."""
-        table = self._calibration.markouts if self._calibration else None
-        if table is None or self.markout_s not in table.horizons_s:
-            has = "" if table is None else ", ".join(f"{h:g}" for h in table.horizons_s)
-            raise ConfigError(
-                "the calibration has no mark-outs at this time",
-                key="markout_s",
-                value=self.markout_s,
-                expected=f"one of {has} s",
-            )
-        column = table.horizons_s.index(self.markout_s)
-        rows = [row[column] for row in table.adverse_bps]
-        adverse = np.array([math.nan if one is None else one for one in rows])
-        at = np.searchsorted(np.array(table.edges), vpin, side="right")
-        return np.where(np.isnan(vpin), np.nan, adverse[at])
+        return Term(informed * known, f"VPIN, {self.markout_s:g} s")
 
     @property
     def _calibration(self) -> Calibration | None:
         read = self.calibration
         return read if isinstance(read, Calibration) else None
 
-    def _measured(self, name: str, default: float) -> float:
-        """Return what is given, else what was measured, else the default."""
-        given = getattr(self, name, None)  # the book's slope is measured, never given
+    def _measured(self, name: str) -> Term | None:
+        """Return what is given, else what was measured, else nothing."""
+        given = getattr(self, name, None)
         if given is not None and given != "auto":
-            return float(given)
-        if self._calibration is not None:
-            value = getattr(self._calibration, name).value
-            if value is not None:
-                return max(float(value), 0.0)
-        return default
+            return Term(np.asarray(given, np.float64), "given")
+        estimate = getattr(self._calibration, name, None)
+        if estimate is None or estimate.value is None:
+            return None
+        return Term(np.maximum(np.asarray(estimate.value), 0.0), BY_CALIBRATION)
 
     def daily_volume(self, symbol: str) -> float:
         """Return the volume of a day, quote units: the calibration's, else ``config/costs.yaml``.
@@ -440,10 +481,13 @@ class DynamicTransactionCostModel:
         ConfigError
             If neither knows it.
         """
+        self._refuse_another(symbol)
+        return float(self._volume(symbol).value)
+
+    def _volume(self, symbol: str) -> Term:
+        if self._calibration is not None and self._calibration.daily_volume is not None:
+            return Term(np.asarray(self._calibration.daily_volume), BY_CALIBRATION)
         name = user_symbol(symbol)
-        measured = self._calibration
-        if measured is not None and measured.daily_volume is not None and measured.symbol == name:
-            return measured.daily_volume
         if self.exchange is None:
             found = [table[name] for table in _volumes().values() if name in table]
         else:
@@ -457,7 +501,23 @@ class DynamicTransactionCostModel:
                 expected="what is traded on a day, in quote units: impact depends on it",
                 remedy="give daily_volume with the market's state, or a calibration",
             )
-        return float(found[0])
+        return Term(np.asarray(found[0], np.float64), "config/costs.yaml")
+
+    def _refuse_another(self, symbol: str) -> None:
+        """Complain of a calibration of another market than the order's."""
+        measured = self._calibration
+        if measured is None:
+            return
+        ours = user_symbol(symbol)
+        place = measured.exchange if self.exchange is None else venue(self.exchange, ours)
+        if (place, ours) != (measured.exchange, measured.symbol):
+            raise ConfigError(
+                "measured on another market",
+                key="calibration",
+                value=f"{measured.exchange} {measured.symbol}",
+                expected=f"one of {place} {ours}",
+                remedy="measure it with `mrtrade costs calibrate`",
+            )
 
 
 _EXPECTED = {

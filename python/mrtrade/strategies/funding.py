@@ -17,6 +17,7 @@ from mrtrade.strategies.reversion import (
     calm,
     share_of,
     shared_features,
+    way_to_exit,
 )
 
 GRID_S = 8 * 3600.0
@@ -117,8 +118,6 @@ class FundingArbitrage(Strategy):
             "announced", description="what is known of the coming funding rate"
         )
         lookback: int = Field(300, ge=2, description="window of the basis' mean and z-score, bars")
-        entry_z: float = Field(2.0, gt=0, description="enter at this z-score of the basis")
-        exit_z: float = Field(0.0, ge=0, description="leave at this z-score, on the entry's side")
         half_life_window: int = Field(300, ge=20, description="window of the half-life, bars")
         min_half_life_s: float = Field(1.0, ge=0, description="shortest tradable half-life, s")
         max_half_life_s: float = Field(120.0, gt=0, description="longest tradable half-life, s")
@@ -137,8 +136,6 @@ class FundingArbitrage(Strategy):
 
         @model_validator(mode="after")
         def _ordered(self) -> FundingArbitrage.Params:
-            if not self.exit_z < self.entry_z:
-                raise ValueError(f"exit_z {self.exit_z} must be < entry_z {self.entry_z}")
             if not self.min_half_life_s < self.max_half_life_s:
                 raise ValueError("min_half_life_s must be < max_half_life_s")
             if not self.extreme_exit_bps <= self.extreme_bps:
@@ -189,7 +186,7 @@ class FundingArbitrage(Strategy):
         p = self.params
         z, deviation, half_life, vol = (row[name] for name in self.features[:4])
         funding = self._funding(row, len(z))
-        reversion = np.abs(deviation) * (1.0 - p.exit_z / np.abs(z))  # down to the exit, bps
+        reversion = way_to_exit(deviation, z, p)
         hold_s = p.hold_half_lives * half_life
         tradable = (half_life >= p.min_half_life_s) & (half_life <= p.max_half_life_s)
         receives = -np.sign(funding.rate_bps)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from mrtrade.strategies.base import Array, Mask, Row, Rules, Strategy
 from mrtrade.strategies.reversion import (
@@ -16,6 +16,7 @@ from mrtrade.strategies.reversion import (
     calm,
     share_of,
     shared_features,
+    way_to_exit,
 )
 
 
@@ -51,7 +52,6 @@ class MicrostructureMeanReversion(Strategy):
         book: bool = Field(True, description="whether the bars know the book and its takers")
         lookback: int = Field(30, ge=2, description="window of mean and z-score, bars")
         entry_z: float = Field(1.5, gt=0, description="enter at this z-score")
-        exit_z: float = Field(0.0, ge=0, description="leave at this z-score, on the entry's side")
         lean: float = Field(0.2, ge=0, lt=1, description="imbalance_5 that counts as leaning")
         vpin_window: int = Field(120, ge=2, description="window of VPIN's own level, bars")
         max_vpin_z: float = Field(1.0, description="no entry above this z-score of VPIN")
@@ -71,12 +71,6 @@ class MicrostructureMeanReversion(Strategy):
         hold_s: float = Field(30.0, gt=0, description="longest holding limit, s")
         kill_vol_ratio: float = Field(2.5, gt=0, description="flat above this vol_ratio")
         target_half_life_s: float = Field(10.0, gt=0, description="full size up to it, s")
-
-        @model_validator(mode="after")
-        def _ordered(self) -> MicrostructureMeanReversion.Params:
-            if not self.exit_z < self.entry_z:
-                raise ValueError(f"exit_z {self.exit_z} must be < entry_z {self.entry_z}")
-            return self
 
     params: Params
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
@@ -115,7 +109,7 @@ class MicrostructureMeanReversion(Strategy):
         p = self.params
         z, deviation, half_life, vol_ratio, vol = (row[name] for name in self.features[:5])
         spread = row["spread_mean_bps"] if p.min_spreads else 0.0
-        reversion = np.abs(deviation) * (1.0 - p.exit_z / np.abs(z))  # down to the exit, bps
+        reversion = way_to_exit(deviation, z, p)
         half_life = np.fmin(half_life, p.hold_s / p.hold_half_lives)
         kill = (vol_ratio > p.kill_vol_ratio) | broken(row, p)
         allowed = (

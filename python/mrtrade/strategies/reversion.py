@@ -10,7 +10,11 @@ and none is opened.
 
     size = min(1, target_vol / vol x sqrt(target_half_life_s / half_life)).
 
-*Stop.* `stop_reversions` times what the entry expects to earn by reversion, in bps: 2 by default.
+*Expected reversion.* The way from where the mid (or the basis) is to where its z-score would be
+`exit_z`: of a z-score linear in the price the share 1 - exit_z / abs(z) of the distance to the
+mean, in bps.
+
+*Stop.* `stop_reversions` times the expected reversion of the entry: 2 by default.
 
 *Holding limit.* `hold_half_lives` half-lives of the entry; of a gap to the mean 1/8 is left after
 three of them.
@@ -27,6 +31,8 @@ from mrtrade.strategies.base import FORECAST, Array, Mask, Mode, Row, StrategyPa
 class ReversionParams(StrategyParams):
     """Parameters of all reversion strategies; windows are in bars."""
 
+    entry_z: float = Field(2.0, gt=0, description="enter at this z-score")
+    exit_z: float = Field(0.0, ge=0, description="leave at this z-score, on the entry's side")
     cost_bps: float = Field(4.0, ge=0, description="fees of a round trip, bps")
     stop_reversions: float = Field(2.0, gt=0, description="stop, expected reversions")
     hold_half_lives: float = Field(3.0, gt=0, description="holding limit, half-lives")
@@ -53,6 +59,8 @@ class ReversionParams(StrategyParams):
 
     @model_validator(mode="after")
     def _levels_in_order(self) -> ReversionParams:
+        if not self.exit_z < self.entry_z:
+            raise ValueError(f"exit_z {self.exit_z} must be < entry_z {self.entry_z}")
         for name in ("adx", "vol_percentile"):
             highest, kill = getattr(self, f"max_{name}"), getattr(self, f"kill_{name}")
             if not highest <= kill:
@@ -90,6 +98,21 @@ def agrees(row: Row, p: ReversionParams, side: int) -> Mask | bool:
         return True
     consent: Mask = side * row[FORECAST] >= p.min_forecast_bps
     return consent
+
+
+def way_to_exit(deviation_bps: Array, z: Array, p: ReversionParams) -> Array:
+    """Return the expected reversion, bps, see the module; NaN or below 0 within the exit.
+
+    Parameters
+    ----------
+    deviation_bps : ndarray
+        Distance from the mean, of either sign.
+    z : ndarray
+        The same, in standard deviations.
+    p : ReversionParams
+    """
+    way: Array = np.abs(deviation_bps) * (1.0 - p.exit_z / np.abs(z))
+    return way
 
 
 def share_of(p: ReversionParams, vol: Array, half_life: Array) -> Array:

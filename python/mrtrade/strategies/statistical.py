@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-import numpy as np
 from pydantic import Field, model_validator
 
 from mrtrade.strategies.base import Row, Rules, Strategy
@@ -16,6 +15,7 @@ from mrtrade.strategies.reversion import (
     calm,
     share_of,
     shared_features,
+    way_to_exit,
 )
 
 
@@ -43,8 +43,6 @@ class StatisticalMeanReversion(Strategy):
         """Windows are in bars; the defaults suit bars of one second."""
 
         lookback: int = Field(120, ge=2, description="window of mean and z-score, bars")
-        entry_z: float = Field(2.0, gt=0, description="enter at this z-score")
-        exit_z: float = Field(0.0, ge=0, description="leave at this z-score, on the entry's side")
         half_life_window: int = Field(300, ge=20, description="window of the half-life, bars")
         min_half_life_s: float = Field(1.0, ge=0, description="shortest tradable half-life, s")
         max_half_life_s: float = Field(120.0, gt=0, description="longest tradable half-life, s")
@@ -56,8 +54,6 @@ class StatisticalMeanReversion(Strategy):
 
         @model_validator(mode="after")
         def _ordered(self) -> StatisticalMeanReversion.Params:
-            if not self.exit_z < self.entry_z:
-                raise ValueError(f"exit_z {self.exit_z} must be < entry_z {self.entry_z}")
             if not self.min_half_life_s < self.max_half_life_s:
                 raise ValueError("min_half_life_s must be < max_half_life_s")
             if not self.max_vol_ratio <= self.kill_vol_ratio:
@@ -98,7 +94,7 @@ class StatisticalMeanReversion(Strategy):
         p = self.params
         z, deviation, half_life, vol_ratio, vol = (row[name] for name in self.features[:5])
         spread = row["spread_mean_bps"] if p.min_spreads else 0.0
-        reversion = np.abs(deviation) * (1.0 - p.exit_z / np.abs(z))  # down to the exit, bps
+        reversion = way_to_exit(deviation, z, p)
         allowed = (
             (half_life >= p.min_half_life_s)
             & (half_life <= p.max_half_life_s)
