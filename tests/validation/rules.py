@@ -36,3 +36,14 @@ class Forecasting(Strategy):
     def rules(self, row):
         x = row["forecast_bps"]
         return Rules(x > self.params.least, x < -self.params.least, x <= 0, x >= 0)
+
+
+class Peeking(Strategy):
+    """Trades the next bar's move: rules that read other rows than their own look ahead."""
+
+    features = ("zscore_60",)
+
+    def rules(self, row):
+        z = row["zscore_60"]
+        ahead = np.append(z[1:] - z[:-1], 0.0)
+        return Rules(ahead > 0.2, ahead < -0.2, ahead < 0, ahead > 0)

@@ -7,14 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mrtrade.backtest.metrics import sharpe
+from mrtrade.backtest.metrics import moments, sharpe
 from mrtrade.errors import ConfigError, DataError
 from mrtrade.ml.trials import TrialLedger
-from mrtrade.validation.gate_one import PARTS, gate_one
+from mrtrade.validation.gate_one import PARTS, deflate_by_count, gate_one
 from mrtrade.validation.page import html
 from mrtrade.validation.report import NoiseControl
 from mrtrade.validation.returns import returns_digest
-from mrtrade.validation.sharpe import expected_maximum
+from mrtrade.validation.sharpe import deflated_sharpe, expected_maximum
 from mrtrade.validation.walk_forward import COSTS, WalkForwardResult
 from mrtrade.validation.walk_report import report_of
 
@@ -131,6 +131,21 @@ def test_each_criterion_measures_what_it_says():
     assert by_name["Sharpe ratio in low volatility"].measured == pytest.approx(low)
 
 
+def test_days_of_unknown_volatility_are_in_no_class():
+    made = result()
+    found = gate_one(dataclasses.replace(made, regime=made.regime[:-100]))
+    assert found.regimes.unknown == 100
+    assert found.regimes.table["rows"].tolist() == [207, 207, 206]
+
+
+@pytest.mark.parametrize(("days", "is_judged"), [(29, False), (30, True)])
+def test_a_ratio_of_less_than_thirty_days_is_not_judged(days, is_judged):
+    made = result()
+    short = dataclasses.replace(made, frame=made.frame[:days], grid=made.grid[:days])
+    one = judged(gate_one(short))["Sharpe ratio out of sample, net"]
+    assert (one.passed is not None) is is_judged
+
+
 def test_a_loser_is_no_go_and_says_why():
     found = gate_one(result((-2.0, -2.1, -1.9, -2.0)), noise=CLEAN)
     assert found.verdict.decision == "NO-GO"
@@ -207,8 +222,10 @@ def test_more_trials_deflate_more(tmp_path):
     # What the best of so many worthless ones would show: an estimate of 0 from n days has a
     # deviation of 1 / sqrt(n - 1), whatever the trials of the ledger were like.
     assert many.benchmark == pytest.approx(expected_maximum(40) / math.sqrt(DAYS - 1))
-    assert many.probability < alone.probability < 0.95
-    note = judged(gate_one(modest, ledger=ledger))["Deflated Sharpe ratio"].note
+    assert 0.5 < many.probability < alone.probability < 0.95
+    one = judged(gate_one(modest, ledger=ledger))["Deflated Sharpe ratio"]
+    assert one.passed is False
+    note = one.note
     assert "40 trials" in note
     assert "by the spread of the trials' own ratios" in note
 
@@ -318,6 +335,21 @@ def test_sets_without_a_chance_beside_a_loser_do_not_make_it_good():
     assert found.overfitting.pbo == 0.0
     assert judged(found)[OVERFIT].measured > 50.0
     assert "PBO 0.00" in judged(found)[OVERFIT].note
+
+
+@pytest.mark.parametrize(("mean", "passed"), [(0.7, False), (1.0, True)])
+def test_one_split_in_ten_may_end_without_a_gain(mean, passed):
+    # Of four sets alike: half of the days decide by chance, the less the more they earn.
+    one = judged(gate_one(result((mean,) * 4, chosen=0)))[OVERFIT]
+    assert one.passed is passed
+    assert 0.0 < one.measured < 50.0
+
+
+def test_the_deflated_ratio_is_that_of_the_paper_with_the_variance_of_nothing():
+    daily = result().daily.to_numpy() ** 3  # skewed, with fat tails
+    skew, kurtosis = moments(daily)
+    about = {"trials": 40, "variance": 1.0 / (DAYS - 1), "skew": skew, "kurtosis": kurtosis}
+    assert deflate_by_count(daily, 40) == deflated_sharpe(sharpe(daily), DAYS, **about)
 
 
 def test_sets_that_all_earn_alike_are_not_overfit():

@@ -20,9 +20,10 @@ from mrtrade.validation.noise import (
     make_data,
     noise_control,
     tasks_of,
-    whole_days,
 )
 from mrtrade.validation.synthetic import random_walk
+
+from .make import RULES
 
 #: Without a model, on hours: quick.
 SMALL = NoiseSettings(
@@ -120,6 +121,7 @@ def test_kinds_take_turns_and_seeds_are_never_used_twice():
     tasks = tasks_of(replace(SMALL, runs=6, sizes=(1.0, 2.0), per_size=2, kinds=noise.KINDS))
     assert [kind for kind, _, _ in tasks[:6]] == list(noise.KINDS) * 2
     assert len(set(tasks)) == len(tasks) == 10
+    assert {seed for *_, seed in tasks[:6]}.isdisjoint(seed for *_, seed in tasks[6:])
     own = tasks_of(replace(SMALL, source="candles.parquet"))
     assert {kind for kind, _, _ in own} == {"flipped_signs"}
 
@@ -169,6 +171,18 @@ def test_what_is_strong_and_plain_is_accepted():
     assert [row["decision"] for row in rows].count("GO") >= 2, [row["failed"] for row in rows]
 
 
+def test_a_strategy_that_looks_ahead_is_found_out():
+    settings = replace(
+        SMALL,
+        runs=2,
+        strategies={"peek": {"name": f"{RULES}:Peeking"}},
+        interval="15min",
+        days=365,
+    )
+    report = noise_control(settings)
+    assert report.rate == 1.0, report.rows["failed"].tolist()
+
+
 def test_your_own_candles_are_flipped(tmp_path):
     bars = random_walk(600, 1, interval="1h").bars
     candles = pd.DataFrame(
@@ -194,14 +208,6 @@ def test_your_own_candles_are_flipped(tmp_path):
     (tmp_path / "text.parquet").write_text("no")
     with pytest.raises(DataError, match="not Parquet"):
         noise.read_bars(tmp_path / "text.parquet")
-
-
-def test_folds_begin_with_days():
-    bars = random_walk(100, 1, interval="1h").bars
-    assert whole_days(bars) is bars
-    late = whole_days(bars.iloc[5:])
-    assert str(late.index[0].time()) == "01:00:00"
-    assert len(late) == 100 - 24
 
 
 @pytest.mark.parametrize(

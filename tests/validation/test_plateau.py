@@ -112,3 +112,9 @@ def test_refuses_what_is_no_grid():
         plateau(pd.concat([table, table.iloc[:1]]), ["entry", "hold"])
     with pytest.raises(DataError, match="no set has a value"):
         plateau(table.assign(sharpe=np.nan), ["entry", "hold"])
+
+
+def test_half_of_the_neighbours_are_too_few():
+    grid = pd.DataFrame({"z": [1.0, 2.0, 3.0], "sharpe": [0.5, 1.0, 0.9]})
+    one = plateau(grid, ["z"]).criterion()
+    assert (one.measured, one.passed) == (50.0, False)

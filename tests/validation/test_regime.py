@@ -2,17 +2,9 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from mrtrade.errors import ConfigError, DataError
-from mrtrade.validation.regime import (
-    by_fold,
-    classify,
-    expanding_terciles,
-    regimes,
-    terciles,
-)
+from mrtrade.validation.regime import classify, regimes, terciles
 
 
 def test_terciles_by_hand():
@@ -22,31 +14,6 @@ def test_terciles_by_hand():
     )
     with pytest.raises(DataError, match="too few"):
         terciles([1.0, np.nan, 2.0])
-
-
-@settings(max_examples=20)
-@given(st.integers(0, 1000), st.integers(3, 20))
-def test_boundaries_at_a_row_know_the_rows_before_it_only(seed, least):
-    x = np.random.default_rng(seed).exponential(size=60)
-    x[::7] = np.nan
-    found = expanding_terciles(x, least)
-    for row in range(60):
-        past = x[:row][np.isfinite(x[:row])]
-        expected = terciles(past) if len(past) >= least else (np.nan, np.nan)
-        np.testing.assert_allclose(found[row], expected)
-    changed = x.copy()
-    changed[40:] *= 9.0
-    np.testing.assert_array_equal(expanding_terciles(changed, least)[:41], found[:41])
-    assert (classify(x, found)[:least] == -1).all()
-
-
-def test_each_fold_is_cut_by_its_own_training_span():
-    calm, wild = np.arange(1.0, 10.0), np.arange(101.0, 110.0)
-    # A wild test after a calm training is all high, though it has thirds of its own.
-    np.testing.assert_array_equal(
-        by_fold([wild, wild], [calm, wild]), [2] * 9 + [0] * 3 + [1] * 3 + [2] * 3
-    )
-    assert len(by_fold([], [])) == 0
 
 
 def test_results_by_regime():
@@ -87,7 +54,5 @@ def test_a_regime_that_hardly_came_is_not_judged():
 def test_refuses_what_does_not_match():
     with pytest.raises(ConfigError, match="not a regime for each"):
         regimes([0.1, 0.2], np.array([0]), periods_a_year=365, boundaries="")
-    with pytest.raises(ConfigError, match="too few values"):
-        expanding_terciles([0.1, 0.2], 2)
     with pytest.raises(DataError, match="row 0"):
         regimes([math.nan], np.array([0]), periods_a_year=365, boundaries="")

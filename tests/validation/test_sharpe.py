@@ -158,18 +158,6 @@ def test_more_trials_deflate_more(trials, factor):
     assert sharpe.expected_maximum(trials * factor) >= sharpe.expected_maximum(trials) >= 0.0
 
 
-def test_min_backtest_length_published():
-    # "With only five years, no more than 45 independent variations should be tried."
-    assert sharpe.min_backtest_length(45) == pytest.approx(4.998, abs=5e-4)
-    assert sharpe.max_trials(5.0) == 45
-    assert sharpe.max_trials(0.001) == 1
-    assert sharpe.max_trials(1e6) == 10**15
-    with pytest.raises(ConfigError, match="above 0"):
-        sharpe.min_backtest_length(10, 0.0)
-    with pytest.raises(ConfigError, match="above 0"):
-        sharpe.max_trials(0.0)
-
-
 def test_trials_without_a_ratio_count_and_those_left_out_are_refused():
     returns = np.random.default_rng(6).normal(0.05, 1.0, 400)
     ratios = [0.01, 0.02, -0.03, math.nan]
@@ -201,13 +189,6 @@ def test_copies_of_a_trial_are_one_trial():
     copies = np.repeat(own, [30, 1, 3, 1, 5], axis=1) + 0.05 * rng.normal(size=(500, 40))
     clusters = sharpe.effective_trials(copies)
     np.testing.assert_array_equal(clusters, np.repeat(np.arange(5), [30, 1, 3, 1, 5]))
-    ratios = np.array([metrics.sharpe(column) for column in copies.T])
-    found = sharpe.deflate(own[:, 0], ratios, clusters=clusters)
-    assert found.trials == 5
-    centres = [ratios[clusters == one].mean() for one in range(5)]
-    assert found.variance == pytest.approx(np.var(centres, ddof=1), rel=0.05)
-    with pytest.raises(ConfigError, match="not a cluster for each trial"):
-        sharpe.deflate(own[:, 0], ratios[:3], clusters=clusters)
 
 
 def test_independent_trials_are_themselves_and_idle_ones_are_one():

@@ -12,7 +12,9 @@ from mrtrade.errors import ConfigError, DataError
 from mrtrade.ml.trials import TrialLedger
 from mrtrade.parallel import Workers
 from mrtrade.validation.charges import market_state
-from mrtrade.validation.folds import cut_folds, daily_regime
+from mrtrade.validation.folds import cut_folds, daily_regime, first_whole_day
+from mrtrade.validation.gate_one import gate_one
+from mrtrade.validation.settings import load_settings
 from mrtrade.validation.walk_forward import FRAMES, WalkForwardResult, walk_forward
 
 from .make import FREE, RULES, dataset, index, settings
@@ -52,6 +54,39 @@ def test_folds_are_cut_as_worked_out_by_hand():
     assert folds[-1].test_end == 24 * 36
     rolling = settings(folds={**config.folds.model_dump(), "expanding": False})
     assert cut_folds(index(40 * DAY), rolling.folds, horizon=2)[1] == (1, 120, 239, 264, 384)
+
+
+def test_folds_begin_with_days():
+    bars = dataset(40 * DAY).bars
+    assert first_whole_day(bars.index) == 0
+    assert first_whole_day(bars.index[5:]) == 19
+    whole = cut_folds(bars.index, settings().folds, horizon=2)
+    late = cut_folds(bars.index[5:], settings().folds, horizon=2)
+    assert late[0] == tuple([0, *(19 + one for one in whole[0][1:])])
+
+
+def test_data_that_begin_at_noon_are_judged(tmp_path):
+    mid, ahead = noisy(40 * DAY)
+    data = dataset(mid=mid, signal=ahead, spread=1.0)
+    late = dataclasses.replace(data, bars=data.bars[12:], features=data.features[12:])
+    ledger = TrialLedger(tmp_path / "trials.jsonl")
+    result = walk_forward(late, settings(GRID), ledger=ledger).results["follow"]
+    assert result.grid.index.equals(result.daily.index)
+    assert gate_one(result, ledger=ledger).verdict.decision == "NO-GO"  # 30 days at most
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"step": "3D"}, "traded twice"),
+        ({"train": "36h"}, "not whole days"),
+        ({"embargo": "1h"}, "not whole days"),
+        ({"test": "0D"}, "not a length of time"),
+    ],
+)
+def test_folds_that_cannot_be(change, match):
+    with pytest.raises(ConfigError, match=match):
+        load_settings({"strategies": {"x": {"name": "statistical"}}, "folds": change})
 
 
 # What is earned ---------------------------------------------------------------------

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -54,6 +54,11 @@ class Interval:
     block: float = math.nan
     draws: int = 0
     reason: str = ""
+
+    def times(self, factor: float) -> Interval:
+        """Return it in another unit: of an annual ratio, say."""
+        ends = {name: factor * getattr(self, name) for name in ("value", "low", "high")}
+        return replace(self, **ends)
 
 
 def worst_drawdown(returns: Floats) -> float:

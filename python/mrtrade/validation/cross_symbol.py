@@ -106,15 +106,5 @@ def transfer(
     x, y = (both[name].to_numpy(np.float64) for name in ("trained", "tested"))
     ratio, excess = ratio_interval(y, x, share, level=level, draws=draws, seed=seed)
     year = metrics.annualisation(metrics.DAYS_A_YEAR)
-    annual = Interval(
-        year * excess.value,
-        year * excess.low,
-        year * excess.high,
-        excess.level,
-        excess.block,
-        excess.draws,
-        excess.reason,
-    )
-    return Transfer(
-        *names, len(both), year * metrics.sharpe(x), year * metrics.sharpe(y), ratio, annual, share
-    )
+    own, there = (year * metrics.sharpe(one) for one in (x, y))
+    return Transfer(*names, len(both), own, there, ratio, excess.times(year), share)

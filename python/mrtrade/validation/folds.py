@@ -161,8 +161,11 @@ def cut_folds(index: pd.Index[Any], folds: FoldsConfig, horizon: int) -> list[Ro
     Returns
     -------
     list of Rows
-        Train rows are those whose labels end before the embargo.
+        Train rows are those whose labels end before the embargo. The first is the first of a whole
+        day (UTC): results are of days, and no day may be of two folds.
     """
+    skipped = first_whole_day(index)
+    index = index[skipped:]
     spans = forward_return(pd.Series(1.0, index=index), horizon)
     splitter = WalkForward(
         folds.train,
@@ -178,8 +181,19 @@ def cut_folds(index: pd.Index[Any], folds: FoldsConfig, horizon: int) -> list[Ro
         begin, end = int(train[0]), int(train[-1]) + 1
         if len(train) != end - begin:
             raise DataError("train rows of a fold are not consecutive", value=number)
-        rows.append(Rows(number, begin, end, int(test[0]), int(test[-1]) + 1))
+        ends = (begin, end, int(test[0]), int(test[-1]) + 1)
+        rows.append(Rows(number, *(skipped + one for one in ends)))
     return rows
+
+
+def first_whole_day(index: pd.Index[Any]) -> int:
+    """Return the first bar (by their ends) that began at a midnight (UTC) or is the first after."""
+    time = to_ns(index)
+    step = int(np.median(np.diff(time))) if len(time) > 1 else 0
+    begins = time - step
+    if begins[0] % NS_PER_DAY == 0:
+        return 0
+    return int(np.argmax(begins // NS_PER_DAY > begins[0] // NS_PER_DAY))
 
 
 def strategies_of(plan: StrategyPlan) -> list[Strategy]:

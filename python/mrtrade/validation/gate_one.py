@@ -207,7 +207,7 @@ def gate_one(
     return GateOne(
         verdict=verdict,
         estimate=found,
-        interval=_annual(spans["sharpe"]),
+        interval=spans["sharpe"].times(YEAR),
         drawdown=spans["drawdown"],
         deflated=deflated,
         effective=_effective(result),
@@ -413,18 +413,6 @@ def _noise(noise: NoiseControl | None, result: WalkForwardResult) -> Criterion:
         f"{100.0 * noise.low:.1f} to {100.0 * noise.high:.1f}%",
         reason=reason,
         unit="%",
-    )
-
-
-def _annual(one: Interval) -> Interval:
-    return Interval(
-        YEAR * one.value,
-        YEAR * one.low,
-        YEAR * one.high,
-        one.level,
-        one.block,
-        one.draws,
-        one.reason,
     )
 
 

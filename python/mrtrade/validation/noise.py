@@ -29,12 +29,12 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import pandas as pd
 
-from mrtrade.clock import NS_PER_DAY, duration_ns, to_ns
+from mrtrade.clock import NS_PER_DAY, duration_ns
 from mrtrade.errors import ConfigError, DataError
 from mrtrade.features.extras import need
 from mrtrade.parallel import ALONE, Workers, run
 from mrtrade.validation.criteria import write_json
-from mrtrade.validation.folds import code_of, features_read
+from mrtrade.validation.folds import code_of, features_read, first_whole_day
 from mrtrade.validation.gate_one import PARTS, gate_one
 from mrtrade.validation.report import NoiseControl
 from mrtrade.validation.settings import WalkForwardConfig, load_settings
@@ -383,7 +383,7 @@ def judge_one(settings: NoiseSettings, kind: str, size: float, seed: int) -> lis
 
     config = settings.config()
     made = make_data(settings, kind, size, seed)
-    bars = whole_days(made.bars)
+    bars = made.bars.iloc[first_whole_day(made.bars.index) :]
     if "spread_mean" in bars:
         bars = bars.assign(spread_mean_bps=1e4 * bars["spread_mean"] / bars["mid"])
     else:
@@ -436,14 +436,6 @@ def make_data(settings: NoiseSettings, kind: str, size: float, seed: int) -> Pla
     if kind == "quiet_market":
         return quiet_market(rows, seed, interval=interval)
     return mean_reverting(rows, seed, size=size, cost_bps=COST_BPS, interval=interval)
-
-
-def whole_days(bars: pd.DataFrame) -> pd.DataFrame:
-    """Return bars from the first one that follows a midnight (UTC) on: folds begin with days."""
-    time = to_ns(bars.index)
-    first = int(np.argmax(np.diff((time - 1) // NS_PER_DAY) > 0)) + 1
-    step = int(np.median(np.diff(time))) if len(time) > 1 else 0
-    return bars if (time[0] - step) % NS_PER_DAY == 0 else bars.iloc[first:]
 
 
 def read_bars(path: Path) -> pd.DataFrame:

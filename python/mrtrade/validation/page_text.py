@@ -19,8 +19,8 @@ EXPLAINED = {
     "sharpe": "The Sharpe ratio is profit for the risk taken. The more was tried before this "
     "strategy was found, the better the best of it looks by luck alone.",
     "overfitting": "The history is cut into blocks. Half of them choose the best configuration; "
-    "the other half shows what that one then earned among the others. Above 50 % the choice is "
-    "worse than a blind one.",
+    "the other half shows what that one then earned. If that is often nothing, the choice was "
+    "luck. Its rank among the others says little where all earn alike, or some have no chance.",
     "costs": "Costs are never as assumed. What is left when they are half, or three times as high?",
     "regimes": "Calm and stormy markets differ. A strategy that earns in one of them only is a bet "
     "on the weather.",

@@ -1,14 +1,13 @@
 """Results by volatility: a strategy that earns in one regime only is a bet on that regime.
 
-The boundaries of low, middle and high volatility are known beforehand: from a training span, or
-at each row from the rows before it. Terciles of the very span that is judged would put each third
-of it into a class that nobody could have named at the time.
+The boundaries of low, middle and high volatility are known beforehand, from a training span.
+Terciles of the very span that is judged would put each third of it into a class that nobody could
+have named at the time.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,44 +79,20 @@ def terciles(volatility: Any) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def expanding_terciles(volatility: Any, least: int) -> Floats:
-    """Boundaries at each row from the rows before it.
-
-    Parameters
-    ----------
-    volatility : array_like of float
-        In order of time; NaN where it is not known.
-    least : int
-        Fewest values that boundaries are made from.
-
-    Returns
-    -------
-    ndarray, shape (rows, 2)
-        NaN before there are so many.
-    """
-    if least < len(REGIMES):
-        raise ConfigError("too few values", key="least", value=least, expected="3 or more")
-    before = pd.Series(np.asarray(volatility, dtype=np.float64)).replace([np.inf, -np.inf], np.nan)
-    past = before.shift(1).expanding(min_periods=least)
-    return np.column_stack([past.quantile(1.0 / 3.0), past.quantile(2.0 / 3.0)])
-
-
-def classify(volatility: Any, boundaries: Any) -> npt.NDArray[np.int64]:
+def classify(volatility: Any, boundaries: tuple[float, float]) -> npt.NDArray[np.int64]:
     """Return the regime of each row: 0 low, 1 mid, 2 high, -1 unknown.
 
     Parameters
     ----------
     volatility : array_like of float
         Known when the return of its row began.
-    boundaries : array_like, shape (2,) or (rows, 2)
-        From `terciles` of a training span, or `expanding_terciles`. A value on a boundary is in the
-        lower regime.
+    boundaries : tuple of float
+        From `terciles` of a training span. A value on a boundary is in the lower regime.
     """
     x = np.asarray(volatility, dtype=np.float64)
-    edges = np.broadcast_to(np.asarray(boundaries, dtype=np.float64), (len(x), 2))
-    known = np.isfinite(x) & np.isfinite(edges).all(axis=1)
-    regime = (x[:, None] > edges).sum(axis=1)
-    return np.where(known, regime, -1).astype(np.int64)
+    low, high = boundaries
+    regime = (x > low).astype(np.int64) + (x > high)
+    return np.where(np.isfinite(x) & np.isfinite(low + high), regime, -1)
 
 
 def regimes(
@@ -151,25 +126,6 @@ def regimes(
         for code, name in enumerate(REGIMES)
     ]
     return Regimes(pd.DataFrame(rows), int((regime < 0).sum()), boundaries)
-
-
-def by_fold(volatility: Sequence[Any], training: Sequence[Any]) -> npt.NDArray[np.int64]:
-    """Classify the tests of a walk-forward, each by the terciles of its own training span.
-
-    Parameters
-    ----------
-    volatility, training : sequence of array_like
-        Of each fold: of its test rows, and of its training rows.
-
-    Returns
-    -------
-    ndarray of int64
-        Of all test rows, fold after fold.
-    """
-    parts = [
-        classify(test, terciles(train)) for test, train in zip(volatility, training, strict=True)
-    ]
-    return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
 
 
 def _one(name: str, x: Floats, total: int, periods: int, least: int) -> dict[str, Any]:

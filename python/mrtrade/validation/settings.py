@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from itertools import product
 from os import PathLike
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from mrtrade.clock import duration_ns
+from mrtrade.clock import NS_PER_DAY, duration_ns
 from mrtrade.config import FeeBps, Positive, Section, load_section
 from mrtrade.errors import MrTradeError
 from mrtrade.ml.params import ForecastParams
@@ -22,7 +22,7 @@ Size = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class FoldsConfig(Section):
-    """How time is cut, see `mrtrade.ml.splits.WalkForward`."""
+    """How time is cut, see `mrtrade.ml.splits.WalkForward`; whole days, as results are of days."""
 
     train: str = "90D"
     test: str = "30D"
@@ -30,14 +30,22 @@ class FoldsConfig(Section):
     embargo: str = "1D"
     expanding: bool = True
 
-    @field_validator("train", "test", "step")
+    @field_validator("train", "test", "step", "embargo")
     @classmethod
-    def _length(cls, value: str) -> str:
+    def _length(cls, value: str, info: ValidationInfo) -> str:
         try:
-            duration_ns(value)
+            length = duration_ns(value, zero=info.field_name == "embargo")
         except MrTradeError as error:
             raise ValueError(f"{error.what}; expected {error.expected}") from error
+        if length % NS_PER_DAY:
+            raise ValueError("not whole days")
         return value
+
+    @model_validator(mode="after")
+    def _apart(self) -> Self:
+        if duration_ns(self.step) < duration_ns(self.test):
+            raise ValueError("step is shorter than test: a day would be traded twice")
+        return self
 
 
 class ModelConfig(Section):

@@ -7,8 +7,6 @@ References
 ----------
 Bailey and Lopez de Prado (2012), The Sharpe ratio efficient frontier, Journal of Risk 15(2).
 Bailey and Lopez de Prado (2014), The deflated Sharpe ratio, Journal of Portfolio Management 40(5).
-Bailey, Borwein, Lopez de Prado and Zhu (2014), Pseudo-mathematics and financial charlatanism,
-Notices of the AMS 61(5).
 Lopez de Prado, Lipton and Zoonekynd (2025), Sharpe ratio inference, SSRN 5520741.
 Lo (2002), The statistics of Sharpe ratios, Financial Analysts Journal 58(4).
 """
@@ -26,7 +24,7 @@ import numpy.typing as npt
 from mrtrade.backtest import metrics
 from mrtrade.errors import ConfigError
 from mrtrade.features.extras import need
-from mrtrade.validation.returns import Floats, finite
+from mrtrade.validation.returns import finite
 
 Version = Literal["2012", "2025"]
 
@@ -194,52 +192,6 @@ def expected_maximum(trials: float) -> float:
     return max(0.0, z - EULER * _NORMAL.inv_cdf(1.0 / (trials * math.e)))
 
 
-def min_backtest_length(trials: float, sharpe: float = 1.0) -> float:
-    """Years below which the best of so many worthless trials is expected to show a Sharpe ratio.
-
-    Parameters
-    ----------
-    trials
-        Independent trials.
-    sharpe
-        Annual Sharpe ratio, > 0.
-
-    Notes
-    -----
-    The square of `expected_maximum` over the ratio (Bailey, Borwein, Lopez de Prado and Zhu 2014).
-    """
-    if not sharpe > 0.0:
-        raise ConfigError("not a Sharpe ratio to reach", value=sharpe, expected="above 0")
-    return (expected_maximum(trials) / sharpe) ** 2
-
-
-def max_trials(years: float, sharpe: float = 1.0) -> int:
-    """Return how many independent trials so many years bear: the inverse of `min_backtest_length`.
-
-    Parameters
-    ----------
-    years
-        Length of the data, > 0.
-    sharpe
-        Annual Sharpe ratio that the best of them must not reach by luck, > 0.
-
-    Returns
-    -------
-    int
-        At least 1; 10^15 stands for more than anyone tries.
-    """
-    if not years > 0.0:
-        raise ConfigError("not a length", key="years", value=years, expected="above 0")
-    low, high = 1, 10**15
-    while low < high:
-        middle = (low + high + 1) // 2
-        if min_backtest_length(middle, sharpe) <= years:
-            low = middle
-        else:
-            high = middle - 1
-    return low
-
-
 @dataclass(frozen=True, slots=True)
 class Deflated:
     """A deflated Sharpe ratio and what it was made from.
@@ -324,7 +276,6 @@ def deflate(
     sharpes: Any,
     *,
     trials: float | None = None,
-    clusters: npt.NDArray[np.int64] | None = None,
     version: Version = "2012",
 ) -> Deflated:
     """Deflate the Sharpe ratio of a series by all that was tried.
@@ -337,26 +288,20 @@ def deflate(
         Ratios of all trials, per period of the same length; NaN where one had none: it counts as a
         trial, and not into the variance.
     trials : float, optional
-        Number of them; default: as many as `sharpes`, or as `clusters` tells.
-    clusters : ndarray of int, shape (trials,), optional
-        From `effective_trials`: trials alike count as one, in number and in the variance.
+        Number of them; default: as many as `sharpes`.
     version : {"2012", "2025"}
         Of the PSR; that of 2025 takes the autocorrelation of the returns.
 
     Raises
     ------
     ConfigError
-        If there are more ratios than trials, or not a cluster for each.
+        If there are more ratios than trials.
     """
     x = finite(returns)
     ratios = np.asarray(sharpes, dtype=np.float64)
-    if clusters is not None and len(clusters) != len(ratios):
-        raise ConfigError(
-            "not a cluster for each trial", value=len(clusters), expected=f"{len(ratios)}"
-        )
     if trials is None:
-        trials = len(ratios) if clusters is None else len(np.unique(clusters))
-    elif clusters is None and trials < len(ratios):
+        trials = len(ratios)
+    elif trials < len(ratios):
         raise ConfigError(
             "fewer trials than Sharpe ratios of trials",
             key="trials",
@@ -364,6 +309,7 @@ def deflate(
             expected=f"at least {len(ratios)}",
             remedy="count everything that was tried, not what was kept",
         )
+    known = ratios[np.isfinite(ratios)]
     ratio = metrics.sharpe(x)
     skew, kurtosis = metrics.moments(x)
     rho = metrics.autocorrelation(x) if version == "2025" else 0.0
@@ -371,29 +317,12 @@ def deflate(
         ratio,
         len(x),
         trials=trials,
-        variance=_variance(ratios, clusters),
+        variance=float(np.var(known, ddof=1)) if len(known) > 1 else math.nan,
         skew=skew,
         kurtosis=kurtosis,
         version=version,
         rho=rho if math.isfinite(rho) else 0.0,
     )
-
-
-def _variance(ratios: Floats, clusters: npt.NDArray[np.int64] | None) -> float:
-    """Variance of the trials' ratios, each cluster counting once; NaN below two."""
-    known = np.isfinite(ratios)
-    some = ratios[known]
-    _, which, sizes = np.unique(
-        np.arange(len(some)) if clusters is None else clusters[known],
-        return_inverse=True,
-        return_counts=True,
-    )
-    count = len(sizes)
-    if count < 2:
-        return math.nan
-    weight = 1.0 / (count * sizes[which])
-    mean = float(np.sum(weight * some))
-    return float(np.sum(weight * (some - mean) ** 2)) * count / (count - 1)
 
 
 def effective_trials(returns: Any, alike: float = ALIKE) -> npt.NDArray[np.int64]:
