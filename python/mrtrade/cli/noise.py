@@ -18,7 +18,7 @@ LUCKIEST = 5
 FEW = 3
 
 #: Sizes of planted effects, costs of a round trip.
-SIZES = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0)
+SIZES = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0)
 
 
 def run_noise(

@@ -85,7 +85,8 @@ STRATEGIES: dict[str, dict[str, Any]] = {
     "forecast": {
         "name": "forecast",
         "params": {"horizon_s": 14_400.0, "vol_window": 12, "target_vol": 10.0},
-        "grid": {"entry_bps": [10.0, 20.0, 30.0, 40.0]},
+        # Steps of a quarter, so that neighbours trade alike, from one round trip's costs to ten.
+        "grid": {"entry_bps": [round(10.0 * 1.25**step, 1) for step in range(12)]},
     },
     "statistical": {
         "name": "statistical",
