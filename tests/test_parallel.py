@@ -40,9 +40,20 @@ def fails(number):
     return number
 
 
+def paced(seconds):
+    time.sleep(seconds)
+    return seconds
+
+
 def slow_first(number):
     time.sleep(0.2 if number == 0 else 0.0)
     return number
+
+
+def ended(parent, number):
+    if number and os.getpid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(0.1)
 
 
 TASKS = [(seed, 60) for seed in range(8)]
@@ -155,6 +166,25 @@ def test_progress_is_told_in_order(workers):
     seen = []
     run(slow_first, [(i,) for i in range(4)], workers, seen.append)
     assert seen == [1, 2, 3, 4]
+
+
+def test_tasks_that_cannot_be_made_are_not_left_out():
+    """The other process takes the first, and looks for a third while this one is at the second."""
+
+    def tasks():
+        yield (0.0,)
+        yield (0.5,)
+        raise OSError("no more of them")
+
+    run(paced, [(0.1,)] * 20, Workers(2))  # so that the other one is there
+    with pytest.raises(OSError, match="no more of them"):
+        run(paced, tasks(), Workers(2))
+
+
+def test_a_process_that_is_killed_is_told():
+    with pytest.raises(RunError, match="ended from outside, or crashed"):
+        run(ended, [(os.getpid(), i) for i in range(100)], Workers(2))
+    assert run(fails, [(1,), (2,)], Workers(2)) == [1, 2]
 
 
 def test_nothing_to_do():

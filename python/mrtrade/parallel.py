@@ -17,7 +17,7 @@ import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import BrokenExecutor, Future
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,9 +119,14 @@ def run(
         results = _with_others(named, workers.jobs)
         try:
             return _collect(results, done, each)
-        except BaseException:
+        except BaseException as error:
             results.close()
             end_processes()
+            if isinstance(error, BrokenExecutor):
+                raise RunError(
+                    "a process that worked was ended from outside, or crashed",
+                    remedy="where memory ran out, ask for fewer jobs",
+                ) from error
             raise
     import joblib
 
@@ -216,11 +221,11 @@ def _with_others(named: Iterable[tuple[Any, ...]], jobs: int) -> Generator[Any, 
 
     def hand_out(_: object = None) -> None:
         with lock:
-            if (task := next(tasks, None)) is None:
-                return
             try:
+                if (task := next(tasks, None)) is None:
+                    return
                 future = executor.submit(_call, *task)
-            except RuntimeError as error:  # the processes are gone: said in the task's turn
+            except Exception as error:  # said in its turn: what a callback raises is lost
                 future = Future()
                 future.set_exception(error)
                 begun.append(future)
