@@ -361,6 +361,16 @@ def test_a_backtest_that_was_changed_afterwards_is_refused(tmp_path):
         load_expectation(tmp_path)
 
 
+@pytest.mark.parametrize(("unknown", "passed"), [(60, True), (61, None)])
+def test_slippage_of_few_fills_is_not_that_of_all(tmp_path, unknown, passed):
+    fills = make.trades()[1].reset_index(drop=True)  # 120 of them
+    fills.loc[: unknown - 1, "decision_mid"] = math.nan
+    record(tmp_path, tables={"fills": fills})
+    one = by_name(verdict_of(tmp_path), "Slippage")
+    assert one.passed is passed
+    assert passed or "59 of 120 fills" in one.note
+
+
 def test_little_slippage_is_judged_by_difference(tmp_path):
     record(tmp_path, expected=make.expectation(slippage_bps=-1.0))
     one = by_name(verdict_of(tmp_path), "Slippage beyond")

@@ -40,7 +40,8 @@ DAYS, TRADES, LEVEL = 30, 100, 0.95
 SLIPPAGE_RATIO, FILL_RATIO = 1.5, 0.8
 #: Below so much expected slippage a ratio says nothing: then the difference counts, bps.
 SMALL_BPS, SLIPPAGE_BPS = 0.5, 0.5
-#: Ours: share of features that may drift; share that must have been judged; share of time running.
+#: Ours: share of features that may drift; share of features, and of fills, that must have been
+#: judged; share of time running.
 DRIFTING, JUDGED, UPTIME = 0.10, 0.5, 0.99
 #: Exposure may pass its stage by so much: prices move after an order.
 ROOM = 1.05
@@ -211,6 +212,8 @@ def _slippage(session: Session, backtest: Expectation) -> Criterion:
     reason = ""
     if math.isnan(met):
         reason = "no fills with the mid of their decision"
+    elif known < JUDGED * len(session.fills):
+        reason = f"{known:,} of {len(session.fills):,} fills have the mid of their decision"
     elif math.isnan(expected):
         reason = "the backtest has no fills"
     if expected >= SMALL_BPS:
