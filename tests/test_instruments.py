@@ -79,7 +79,9 @@ def test_fees_are_stated_with_their_source_or_asked_for():
         assert len(stated) == (3 if has_fees(exchange) else 0), exchange
         if not stated:
             symbol = next(iter(entry["instruments"]))
-            with pytest.raises(ConfigError, match=r"transaction_costs\.taker_fee_bps") as caught:
+            with pytest.raises(
+                ConfigError, match="taker_fee_bps: .* under transaction_costs"
+            ) as caught:
                 instrument(exchange, symbol, maker_fee=0.0)
             assert "maker_fee" not in str(caught.value)
 

@@ -88,12 +88,12 @@ def test_the_order_of_the_specification(mrtrade, tmp_path, monkeypatch):
         assert f"buy 100,000 USDT of BTC/USDT, {urgency}" in out
 
 
-def test_fees_are_those_of_the_exchange(mrtrade, tmp_path):
-    file = tmp_path / "a.json"
+def test_fees_are_those_of_the_exchange(mrtrade, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     _, out, _ = mrtrade(
-        "costs", "estimate", *ORDER, *STATE, "--exchange", "binance", "--json", file
+        "costs", "estimate", *ORDER, *STATE, "--exchange", "binance", "--json", "a.json"
     )
-    assert json.loads(file.read_text())["parts"][0]["bps"] == 10.0  # spot
+    assert json.loads((tmp_path / "a.json").read_text())["parts"][0]["bps"] == 10.0  # spot
     assert "on BINANCE" in out
 
 

@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from mrtrade.cli.noise import SIZES
 from tests.cli.test_validate import run
 from tests.validation.recordings import market_store
 
@@ -64,7 +65,7 @@ def test_a_strategy_of_ones_own_under_noise(capsys, monkeypatch, tmp_path):
     assert "Fade" in out
     content = json.loads(told.read_text())
     assert (content["false_go"], content["runs"]) == (0, 2)
-    assert len(content["detection"]) == 6
+    assert len(content["detection"]) == len(SIZES)
     assert picture.read_bytes()[:4] == b"\x89PNG"
 
 

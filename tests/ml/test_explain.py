@@ -26,6 +26,8 @@ def test_contributions_add_up_to_the_forecast(told):
     assert found.unit == "bps"
 
 
+# It sets up its colours in a way that Matplotlib is about to give up.
+@pytest.mark.filterwarnings("ignore:The set_bad function:PendingDeprecationWarning")
 def test_contributions_are_those_of_shap(told):
     import shap
 
