@@ -80,7 +80,7 @@ def test_fees_are_stated_with_their_source_or_asked_for():
         if not stated:
             symbol = next(iter(entry["instruments"]))
             with pytest.raises(
-                ConfigError, match="taker_fee_bps: .* under transaction_costs"
+                ConfigError, match=r"taker_fee_bps: .* under transaction_costs"
             ) as caught:
                 instrument(exchange, symbol, maker_fee=0.0)
             assert "maker_fee" not in str(caught.value)

@@ -27,7 +27,7 @@ def test_contributions_add_up_to_the_forecast(told):
 
 
 # It sets up its colours in a way that Matplotlib is about to give up.
-@pytest.mark.filterwarnings("ignore:The set_bad function:PendingDeprecationWarning")
+@pytest.mark.filterwarnings("ignore:The set_.* function will be:PendingDeprecationWarning")
 def test_contributions_are_those_of_shap(told):
     import shap
 
