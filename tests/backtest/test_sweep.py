@@ -126,6 +126,16 @@ def test_each_row_is_the_backtest_itself(market, case):
         assert (answer.frame["funding"] != 0.0).all()
 
 
+def test_a_sample_keeps_all_multiples_of_the_costs(market):
+    axes = {ENTRY: [0.6, 0.9, 1.2], COST_SCALE: [0.5, 1.0, 2.0], TAKER: [0.0, 7.5]}
+    whole, drawn = sweep(market, axes).frame, sweep(market, axes, sample=2, seed=1).frame
+    assert len(drawn) == 6
+    assert sorted(set(drawn[COST_SCALE])) == [0.5, 1.0, 2.0]
+    assert (drawn.groupby([ENTRY, TAKER]).size() == 3).all()
+    same = drawn.merge(whole, on=list(axes), suffixes=("", "_whole"))
+    assert (same["net"] == same["net_whole"]).all()
+
+
 def test_equity_is_looked_at_as_the_backtest_does(market, monkeypatch):
     # Hours are too long for three minutes: look every ten seconds.
     monkeypatch.setattr(sweep_work, "period_of", lambda span: 10 * 10**9)

@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from mrtrade.cli.noise import SIZES
+from mrtrade.cli.noise import SIZES, _plans
+from mrtrade.validation.noise import STRATEGIES
 from tests.cli.test_validate import run
 from tests.validation.recordings import market_store
 
@@ -69,13 +70,30 @@ def test_a_strategy_of_ones_own_under_noise(capsys, monkeypatch, tmp_path):
     assert picture.read_bytes()[:4] == b"\x89PNG"
 
 
-def test_noise_options_alone_are_refused(capsys, monkeypatch):
-    code, _, err = run(capsys, monkeypatch, "validate", "--strategy", "statistical")
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (("--strategy", "statistical"), "'--strategy': is for a noise control: say --noise N"),
+        (("--from", "a.parquet"), "'--from': is for a noise control"),
+        (("--scheduler", "tcp://127.0.0.1:1"), "'--scheduler': is for a noise control"),
+        (("--planted", 0), "'--planted': is for a noise control"),
+        (("--noise", 1, "--html", "a.html"), "'--html': is not for a noise control"),
+        (("--noise", 1, "--store", "store"), "'--store': is not for a noise control"),
+        (("--noise", 1, "folder"), "is not for a noise control"),
+    ],
+)
+def test_options_of_the_other_kind_are_refused(capsys, monkeypatch, given, said):
+    code, _, err = run(capsys, monkeypatch, "validate", *given)
     assert code == 2
-    assert "--noise" in err
-    code, _, err = run(capsys, monkeypatch, "validate", "--scheduler", "tcp://127.0.0.1:1")
-    assert code == 2
-    assert "--noise" in err
+    assert said in " ".join(err.split())
+
+
+@pytest.mark.parametrize("name", ["statistical", "StatisticalMeanReversion"])
+def test_a_strategy_that_comes_with_it_has_its_grid_by_any_of_its_names(name):
+    assert _plans(name) == {"strategies": {"statistical": STRATEGIES["statistical"]}}
+
+
+def test_what_a_noise_control_cannot_do_is_said_first(capsys, monkeypatch):
     code, _, err = run(capsys, monkeypatch, "validate", "--noise", 1, "--backend", "spark")
     assert code == 2
     assert "loky, threading, dask, ray" in err

@@ -27,7 +27,7 @@ MANIFEST = {
     "strategies": {"mine": "Mine 0a1b"},
 }
 CLEAN = NoiseControl(
-    runs=200, false_go=4, low=0.005, high=0.05, strategies=("Other 2c3d", "Mine 0a1b")
+    runs=200, false_go=4, low=0.005, high=0.05, able={"Other 2c3d": 9, "Mine 0a1b": 20}
 )
 
 
@@ -278,10 +278,17 @@ def test_a_symbol_is_no_other_than_itself():
 
 
 def test_the_noise_control_of_another_strategy_is_no_evidence():
-    foreign = dataclasses.replace(CLEAN, strategies=("Other 2c3d", "Mine ffff"))
+    foreign = dataclasses.replace(CLEAN, able={"Other 2c3d": 200, "Mine ffff": 200})
     (one,) = gate_one(result(), noise=foreign, asked=["noise"]).verdict.criteria
     assert one.passed is None
     assert "it was of Other, Mine, not of this strategy as it is" in one.note
+
+
+def test_a_noise_control_in_which_it_hardly_traded_is_no_evidence():
+    idle = dataclasses.replace(CLEAN, able={"Other 2c3d": 200, "Mine 0a1b": 19})
+    (one,) = gate_one(result(), noise=idle, asked=["noise"]).verdict.criteria
+    assert one.passed is None
+    assert "30 round trips on 19 of 200 data sets, 20 are needed" in one.note
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])

@@ -54,6 +54,21 @@ def report_of(rows):
     return NoiseReport(frame, SMALL, ("Mine 0a1b",))
 
 
+def test_on_which_data_sets_a_strategy_could_have_been_go():
+    (label,) = SMALL.strategies
+    report = report_of(
+        [
+            ("random_walk", 0.0, 1, label, "NO-GO"),
+            ("random_walk", 0.0, 2, label, "GO"),
+            ("random_walk", 0.0, 3, label, "NO-GO"),
+            ("random_walk", 0.0, 4, "another", "NO-GO"),
+            ("mean_reverting", 2.0, 5, label, "NO-GO"),
+        ]
+    )
+    report.rows["trades"] = [29, 30, 31, 30, 30]
+    assert report.control().able == {"Mine 0a1b": 2}
+
+
 def test_a_data_set_is_go_if_any_strategy_is():
     report = report_of(
         [

@@ -119,7 +119,7 @@ def sweep(
         taker's fees (of a second leg, those of ``hedge``) and ``execution.mode``, which has to be
         aggressive. Features that it lacks are added to it.
     sample, seed
-        Draw so many of the combinations.
+        Draw so many of the combinations; each of them keeps all multiples of the costs.
     workers
         Who does it. The result is the same bit for bit.
     ledger
@@ -141,7 +141,13 @@ def sweep(
     """
     base = config if isinstance(config, BacktestConfig) else load_config(config)
     varied = make_axes(axes.items())
-    points = combinations(varied, sample, seed)
+    scales = varied.get(COST_SCALE)
+    if sample is None or scales is None:
+        points = combinations(varied, sample, seed)
+    else:
+        others = {key: values for key, values in varied.items() if key != COST_SCALE}
+        drawn = combinations(others, sample, seed)
+        points = [{**one, COST_SCALE: scale} for one in drawn for scale in scales]
     asked = _Asked(base, points, None if dataset is None else Path(dataset))
     tasks = asked.tasks(workers)
     rows: list[dict[str, Any]] = [{} for _ in points]

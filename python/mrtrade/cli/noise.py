@@ -72,9 +72,10 @@ def _plans(strategy: str | None) -> dict[str, Any]:
 
     if strategy is None:
         return {}
-    if strategy in STRATEGIES:
-        return {"strategies": {strategy: STRATEGIES[strategy]}}
     found = find_strategy(strategy)
+    for label, plan in STRATEGIES.items():
+        if find_strategy(plan["name"]) is found:
+            return {"strategies": {label: plan}}
     place, colon, kind = strategy.partition(":")
     name = f"{Path(place).absolute()}{colon}{kind}" if place.endswith(".py") else strategy
     params = {"preset": "minutes"} if "minutes" in found.presets else {}

@@ -36,7 +36,8 @@ def sweep(
     grid_file: GridFileOption = None,
     costs: CostsOption = None,
     sample: Annotated[
-        int | None, typer.Option(min=1, help="So many combinations, drawn at random.")
+        int | None,
+        typer.Option(min=1, help="So many combinations, drawn at random."),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the draw.")] = 0,
     data: Annotated[

@@ -24,6 +24,11 @@ MAX_LINES = 24
 _COLOURS = {"FAIL": "red", "error": "red", "WARN": "yellow", "warning": "yellow", "PASS": "green"}
 _BLOCKS = 52
 
+OF_NOISE = frozenset(
+    ("strategy", "interval", "days", "source", "planted", "jobs", "backend", "scheduler", "seed")
+)
+BOTH = frozenset(("noise", "json", "picture"))
+
 #: Columns of the screen before a line of blocks.
 _LABEL = len("    2024-08-08 23:54:13-24:00:00  ")
 
@@ -36,6 +41,7 @@ EndOption = Annotated[str | None, typer.Option(help="Time after the last, UTC.")
 
 
 def validate(
+    context: typer.Context,
     path: Annotated[
         Path | None,
         typer.Argument(help="Files or a folder of any format; without it, what a store holds."),
@@ -83,12 +89,10 @@ def validate(
     With --noise N the pipeline of features, models, walk-forward and gate 1 is tried on N data sets
     without a signal: how often does it say GO? Exit code 0 if in at most 5 %, else 1.
     """
+    _refuse_others(context, noise=noise is not None)
     if noise is not None:
-        from mrtrade.cli.console import refuse_unwritable
         from mrtrade.cli.noise import run_noise
 
-        for file in filter(None, (json, picture)):
-            refuse_unwritable(file)
         code = run_noise(
             noise,
             strategy,
@@ -102,7 +106,6 @@ def validate(
             picture=picture,
         )
         raise typer.Exit(code)
-    _refuse_noise(strategy=strategy, source=source, scheduler=scheduler)
     from contextlib import closing
 
     from mrtrade.cli.console import make_console, refuse_unwritable
@@ -189,11 +192,17 @@ def quarantine(
         typer.echo(f"{listed - limit:,} more: --limit {listed} lists them", err=True)
 
 
-def _refuse_noise(**options: object) -> None:
-    for name, value in options.items():
-        if value is not None:
-            option = "--from" if name == "source" else f"--{name}"
-            raise typer.BadParameter("is for a noise control: say --noise N", param_hint=option)
+def _refuse_others(context: typer.Context, *, noise: bool) -> None:
+    """Refuse options of the other kind of validation: passed over, they would mislead."""
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        source = context.get_parameter_source(name)
+        if source is None or source.name != "COMMANDLINE":
+            continue
+        if name in BOTH or (name in OF_NOISE) is noise:
+            continue
+        remedy = "is not for a noise control" if noise else "is for a noise control: say --noise N"
+        raise typer.BadParameter(remedy, param_hint=f"'{parameter.opts[0]}'")
 
 
 def _refuse(path: Path, **options: str | None) -> None:

@@ -30,8 +30,8 @@ from typing import Any, Literal, get_args
 
 import pandas as pd
 
+from mrtrade.data.disk import locks, sync
 from mrtrade.errors import ConfigError, DataError, RunError
-from mrtrade.ml.disk import locks, sync_folder
 from mrtrade.ml.forecaster import Forecaster
 from mrtrade.ml.params import ForecastParams
 from mrtrade.ml.selection import COLUMNS
@@ -137,9 +137,9 @@ def save_model(
                 _write(new / key, text)
             _write(new / MANIFEST, _json(manifest | {SEAL: _seal(manifest)}))
             _write(new / HISTORY, _move(None, "candidate", who, "saved"))
-            sync_folder(new)
+            sync(new)
             new.rename(place)
-            sync_folder(root)
+            sync(root)
     return open_model(place)
 
 
@@ -266,7 +266,7 @@ def promote(folder: str | Path, to: str, *, who: str, why: str) -> Model:
         before = place.read_text(encoding="utf-8")
         _write(new, before + _move(model.stage, to, who, why))
         new.replace(place)
-        sync_folder(folder)
+        sync(folder)
     return Model(folder, model.manifest, stage_of(folder))
 
 

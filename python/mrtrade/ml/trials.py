@@ -34,8 +34,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from mrtrade.clock import duration_ns
+from mrtrade.data.disk import locks, sync
 from mrtrade.errors import ConfigError, DataError, RunError
-from mrtrade.ml.disk import locks, sync_folder
 
 _LOG = logging.getLogger(__name__)
 
@@ -301,7 +301,7 @@ class TrialLedger:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX if write else fcntl.LOCK_SH)
                 if made:
-                    sync_folder(self.path.parent)
+                    sync(self.path.parent)
             except OSError as error:
                 raise _unusable(self.path, error) from error
             yield file

@@ -86,6 +86,8 @@ PARTS = (
 
 WANTED_SHARPE = 1.0
 FEWEST_TRADES = 30
+LEAST_ABLE = 0.1
+"""Share of a noise control's data sets on which the strategy has to trade so often."""
 WANTED_DEFLATED = 95.0
 MOST_OVERFIT = 10.0
 MOST_FALSE_GO = 5.0
@@ -399,11 +401,17 @@ def _noise(noise: NoiseControl | None, result: WalkForwardResult) -> Criterion:
     if noise is None or noise.runs == 0:
         return judge(name, None, "<=", MOST_FALSE_GO, reason="no noise control was given", unit="%")
     reason = ""
-    if result.manifest["strategies"][result.label] not in noise.strategies:
-        tried = ", ".join(one.partition(" ")[0] for one in noise.strategies)
+    able = noise.able.get(result.manifest["strategies"][result.label])
+    if able is None:
+        tried = ", ".join(one.partition(" ")[0] for one in noise.able)
         reason = f"it was of {tried}, not of this strategy as it is"
     elif noise.runs < FEWEST_NOISE_RUNS:
         reason = f"{noise.runs} data sets, fewer than {FEWEST_NOISE_RUNS}"
+    elif able < LEAST_ABLE * noise.runs:
+        reason = (
+            f"it made {FEWEST_TRADES} round trips on {able} of {noise.runs} data sets, "
+            f"{LEAST_ABLE * noise.runs:.0f} are needed: on the others it could not be GO"
+        )
     return judge(
         name,
         100.0 * noise.false_go / noise.runs,

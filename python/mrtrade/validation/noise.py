@@ -35,7 +35,7 @@ from mrtrade.features.extras import need
 from mrtrade.parallel import ALONE, Workers, run
 from mrtrade.validation.criteria import write_json
 from mrtrade.validation.folds import code_of, features_read, first_whole_day
-from mrtrade.validation.gate_one import PARTS, gate_one
+from mrtrade.validation.gate_one import FEWEST_TRADES, PARTS, gate_one
 from mrtrade.validation.report import NoiseControl
 from mrtrade.validation.settings import WalkForwardConfig, load_settings
 from mrtrade.validation.synthetic import (
@@ -230,8 +230,15 @@ class NoiseReport:
             detection=pd.DataFrame(rows, columns=names) if rows else None,
             size_name="planted gross profit of a round trip, in costs of one",
             note=f"any of {', '.join(self.settings.strategies)}; trials counted per data set",
-            strategies=self.strategies,
+            able=self._able(),
         )
+
+    def _able(self) -> dict[str, int]:
+        enough = self.rows[(self.rows["size"] == 0.0) & (self.rows["trades"] >= FEWEST_TRADES)]
+        able: dict[str, int] = {}
+        for label, code in zip(self.settings.strategies, self.strategies, strict=True):
+            able[code] = max(able.get(code, 0), int((enough["strategy"] == label).sum()))
+        return able
 
     @property
     def rate(self) -> float:

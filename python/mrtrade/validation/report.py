@@ -78,8 +78,10 @@ class NoiseControl:
         ``high``, ``runs``.
     size_name : str
     note : str
-    strategies : tuple of str
-        Class and code of those that were tried, see `mrtrade.validation.folds.code_of`.
+    able : Mapping
+        By class and code of each strategy that was tried (`mrtrade.validation.folds.code_of`): the
+        data sets without a signal on which it made the round trips that gate 1 asks for. On the
+        others it could not be GO, whatever it earned.
     """
 
     runs: int
@@ -90,7 +92,7 @@ class NoiseControl:
     detection: pd.DataFrame | None = None
     size_name: str = "planted effect, bps"
     note: str = ""
-    strategies: tuple[str, ...] = ()
+    able: Mapping[str, int] = field(default_factory=dict)
 
 
 #: Sections that may be missing, by the field that fills them, with their headings.

@@ -17,6 +17,7 @@ from pathlib import Path
 import pyarrow as pa
 from pyarrow.fs import FileSystem, LocalFileSystem, SubTreeFileSystem
 
+from mrtrade.data.disk import sync
 from mrtrade.data.parquet.files import R, ReplacedError, T, busy
 from mrtrade.errors import StoreError
 
@@ -66,7 +67,7 @@ class LocalFiles:
         try:
             yield temporary
             with told(path):
-                _sync(temporary)
+                sync(temporary)
                 os.replace(temporary, path)
         except BaseException:
             with suppress(OSError):
@@ -74,7 +75,7 @@ class LocalFiles:
             raise
         with told(path):
             for folder in path.parents[: len(Path(key).parts)]:  # up to the root: each may be new
-                _sync(folder)
+                sync(folder)
 
     def note(self, key: str, content: bytes) -> None:
         path = self.root / key
@@ -82,7 +83,7 @@ class LocalFiles:
         temporary = path.with_name(mark)
         with suppress(OSError):
             temporary.write_bytes(content)
-            _sync(temporary)
+            sync(temporary)
             os.replace(temporary, path)
 
     def remove(self, *keys: str) -> None:
@@ -90,10 +91,10 @@ class LocalFiles:
         with told(folder):
             for key in keys:
                 (self.root / key).unlink(missing_ok=True)
-            _sync(folder)
+            sync(folder)
             with suppress(OSError):  # it may hold files of others
                 folder.rmdir()
-                _sync(folder.parent)
+                sync(folder.parent)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -101,7 +102,7 @@ class LocalFiles:
             made = [path for path in (self.root, *self.root.parents) if not path.exists()]
             self.root.mkdir(parents=True, exist_ok=True)
             for path in made:
-                _sync(path.parent)
+                sync(path.parent)
             folder = os.open(self.root, os.O_RDONLY)
         try:
             try:
@@ -138,11 +139,3 @@ def _cannot_write(path: object, error: OSError) -> StoreError:
         file=str(path),
         remedy="see to room and rights there, and run it again",
     )
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

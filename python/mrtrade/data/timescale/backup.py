@@ -22,6 +22,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from mrtrade.data.disk import sync
 from mrtrade.data.timescale.connection import Connection, connect, told
 from mrtrade.data.timescale.edition import find_edition
 from mrtrade.data.timescale.migrations import is_set_up
@@ -133,9 +134,9 @@ def backup(settings: TimescaleSettings, folder: str | os.PathLike[str]) -> Backu
         )
         (new / _MANIFEST).write_text(json.dumps(asdict(found), indent=1) + "\n", encoding="utf-8")
         for path in (new / _DUMP, new / _MANIFEST, new):
-            _sync(path)
+            sync(path)
         new.rename(folder)
-        _sync(folder.parent)
+        sync(folder.parent)
     finally:
         shutil.rmtree(new, ignore_errors=True)
     return found
@@ -336,11 +337,3 @@ def _run(settings: TimescaleSettings, program: str, *arguments: str | Path) -> N
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

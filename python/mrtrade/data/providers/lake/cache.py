@@ -20,6 +20,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from mrtrade.data.disk import sync
 from mrtrade.data.providers.lake.access import ATTEMPTS, Bucket, error_code, may_pass, pause
 from mrtrade.data.providers.lake.objects import LakeObject
 from mrtrade.errors import SourceError
@@ -110,11 +111,7 @@ def put(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(temporary, path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync(path.parent)
 
 
 @contextmanager

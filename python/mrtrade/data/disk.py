@@ -1,4 +1,4 @@
-"""What keeps files whole: locks between processes, and names that are on the disk."""
+"""What keeps files whole: locks between processes, and what is brought to the disk."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def locks(path: Path) -> Any:
     return fcntl
 
 
-def sync_folder(path: Path) -> None:
-    """Bring to the disk which files a folder has."""
-    folder = os.open(path, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Bring to the disk what a file holds, or which files a folder has."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(descriptor)
     finally:
-        os.close(folder)
+        os.close(descriptor)
